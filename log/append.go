@@ -1,0 +1,228 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"quorumlog/record"
+)
+
+// ErrMismatch is returned when a batch that already has an offset does not continue the log:
+// the replica has diverged and must stop.
+var ErrMismatch = errors.New("batch does not continue the log")
+
+// preallocation of the active data file: doubling steps, so that a small partition stays small.
+const (
+	minStep = 16 << 10
+	maxStep = 16 << 20
+)
+
+// Append writes entries at the end, assigns offsets (and the entry's term as leader epoch) to
+// batches that have none, and returns before they are durable: see Sync. Entries must continue
+// the Raft log. On an error nothing was appended, unless the error wraps ErrFailed.
+func (l *Log) Append(entries []Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.check(); err != nil {
+		return err
+	}
+	for len(entries) > 0 {
+		n, err := l.appendRun(entries)
+		if err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// unassigned marks the base offset of a batch that StoreLogs has yet to number.
+const unassigned = -1
+
+// appendRun appends as many entries as fit the active segment, at least one.
+func (l *Log) appendRun(entries []Entry) (int, error) {
+	s := l.active()
+	first, err := encode(&entries[0], s.nextOffset.Load())
+	if err != nil {
+		return 0, err
+	}
+	if l.mustRoll(s, len(first)) {
+		if s, err = l.roll(); err != nil {
+			return 0, err
+		}
+	}
+	if entries[0].Index != s.nextIndex() {
+		return 0, fmt.Errorf("append entry %d to %s, which ends at %d: %w", entries[0].Index, l.dir, s.nextIndex()-1, ErrMismatch)
+	}
+	h, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	run, err := s.plan(entries, l.segmentBytes.Load())
+	if err == nil {
+		err = s.reserve(h, run, l.segmentBytes.Load())
+	}
+	if err != nil {
+		s.release(h)
+		return 0, err
+	}
+	if err := writev(h.file, s.size.Load(), run.bufs); err != nil {
+		s.release(h)
+		// Bytes beyond the published size are never read, and recovery cuts them.
+		if e := zeroRange(h.file, s.size.Load(), run.bytes); e != nil {
+			l.failed = err
+			return 0, fmt.Errorf("%w: %w", ErrFailed, err)
+		}
+		return 0, err
+	}
+	l.commitRun(s, h, run)
+	l.unsynced = append(l.unsynced, h) // its reference is released by Sync
+	return len(run.slots), nil
+}
+
+// run is a planned write: consecutive entries for one segment.
+type run struct {
+	bufs  [][]byte
+	slots []slot
+	ends  []int64 // next offset after each entry
+	times []int64 // max timestamp of each, -1 for none
+	bytes int64
+}
+
+// plan numbers the entries and lays them out after the segment's end.
+func (s *segment) plan(entries []Entry, limit int64) (*run, error) {
+	r := &run{
+		bufs: make([][]byte, 0, len(entries)), slots: make([]slot, 0, len(entries)),
+		ends: make([]int64, 0, len(entries)), times: make([]int64, 0, len(entries)),
+	}
+	next, pos := s.nextOffset.Load(), s.size.Load()
+	for i := range entries {
+		e := &entries[i]
+		if i > 0 && e.Index != entries[i-1].Index+1 {
+			return nil, fmt.Errorf("entry %d after %d: %w", e.Index, entries[i-1].Index, ErrMismatch)
+		}
+		b, err := encode(e, next)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 && (pos+int64(len(b)) > limit || int(s.entries.Load())+i >= maxSegmentEntries || next-s.baseOffset > math.MaxInt32) {
+			break
+		}
+		r.bufs = append(r.bufs, b)
+		r.slots = append(r.slots, slot{uint32(pos), uint32(next - s.baseOffset), uint32(e.Term), e.Kind})
+		ts := int64(-1)
+		if e.Kind == KindData {
+			next, ts = b.NextOffset(), b.MaxTimestamp()
+		}
+		r.ends, r.times = append(r.ends, next), append(r.times, ts)
+		pos += int64(len(b))
+	}
+	r.bytes = pos - s.size.Load()
+	return r, nil
+}
+
+// encode returns the stored form of an entry that begins at offset next.
+func encode(e *Entry, next int64) (record.Batch, error) {
+	if e.Kind != KindData {
+		return appendControl(make([]byte, 0, controlOverhead+len(e.Data)), next, e.Term, controlKind+int16(e.Kind), e.Data), nil
+	}
+	b := record.Batch(e.Data)
+	if len(b) < record.HeaderSize || len(b) > mapSlack || b.LastOffsetDelta() < 0 {
+		return nil, fmt.Errorf("entry %d is not a batch that can be stored: %w", e.Index, ErrMismatch)
+	}
+	switch base := b.BaseOffset(); {
+	case base == unassigned:
+		b.SetBaseOffset(next)
+		b.SetLeaderEpoch(int32(e.Term))
+	case base != next || b.LeaderEpoch() != int32(e.Term):
+		return nil, fmt.Errorf("entry %d has offset %d and epoch %d, the log continues at %d in epoch %d: %w",
+			e.Index, base, b.LeaderEpoch(), next, e.Term, ErrMismatch)
+	}
+	return b, nil
+}
+
+// reserve makes sure of disk space for the run, in the data file and in the index.
+func (s *segment) reserve(h *handle, r *run, limit int64) error {
+	if err := h.index.reserve(int(s.entries.Load()) + len(r.slots)); err != nil {
+		return err
+	}
+	end := s.size.Load() + r.bytes
+	if end <= s.allocated {
+		return nil
+	}
+	step := min(max(s.allocated, minStep), maxStep)
+	target := max(end, min(s.allocated+step, limit))
+	if err := allocate(h.file, s.allocated, target-s.allocated); err != nil {
+		// Close to a full disk the step may not fit where the run itself does.
+		if err := allocate(h.file, s.allocated, end-s.allocated); err != nil {
+			return err
+		}
+		target = end
+	}
+	s.allocated = target
+	return nil
+}
+
+// commitRun publishes a written run to readers, the entry count last.
+func (l *Log) commitRun(s *segment, h *handle, r *run) {
+	n := int(s.entries.Load())
+	hist, grown := *l.epochs.Load(), false
+	for i, x := range r.slots {
+		h.index.put(n+i, x)
+		if x.kind != KindData {
+			s.addHidden(uint32(n + i))
+		} else {
+			if s.firstAppend.Load() == 0 {
+				s.firstAppend.Store(l.opts.Now().UnixMilli())
+			}
+			s.noteTime(r.times[i], uint32(n+i), s.size.Load())
+		}
+		if len(hist) == 0 || int32(x.term) > hist[len(hist)-1].Epoch {
+			hist, grown = hist.with(uint64(x.term), s.baseOffset+int64(x.rel)), true
+		}
+	}
+	if grown {
+		l.epochs.Store(&hist)
+	}
+	s.size.Add(r.bytes)
+	s.nextOffset.Store(r.ends[len(r.ends)-1])
+	s.entries.Add(int64(len(r.slots)))
+}
+
+// Sync returns once everything appended before is durable. It belongs to the writer.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	held := l.unsynced
+	l.unsynced = nil
+	err := l.check()
+	l.mu.Unlock()
+	if len(held) == 0 {
+		return err
+	}
+	if err == nil {
+		files := make([]*os.File, len(held))
+		for i, h := range held {
+			files[i] = h.file
+		}
+		if err = l.opts.Syncer.Sync(files...); err != nil {
+			// After a failed sync the kernel may have dropped the dirty pages: only a fresh
+			// recovery knows what is on disk.
+			l.fail(err)
+			err = fmt.Errorf("%s: %w: %w", l.dir, ErrFailed, err)
+		}
+	}
+	for _, h := range held {
+		l.opts.Files.release(h)
+	}
+	return err
+}
+
+func (l *Log) fail(err error) {
+	l.mu.Lock()
+	if l.failed == nil {
+		l.failed = err
+	}
+	l.mu.Unlock()
+}

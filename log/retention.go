@@ -1,0 +1,96 @@
+package log
+
+import (
+	"os"
+	"time"
+)
+
+// Retention says what may be deleted: Kafka's retention.ms and retention.bytes, -1 for no limit.
+type Retention struct {
+	Ms    int64
+	Bytes int64
+}
+
+// Retain deletes the oldest segments that lie wholly below committed and are below the log
+// start, older than the retention time by their newest record, or more than the size limit
+// needs; the log start moves with them. The active segment is sealed first when all of it has
+// expired. It returns the bytes freed.
+func (l *Log) Retain(r Retention, committed int64) (freed int64, err error) {
+	now := l.opts.Now()
+	if err := l.sealExpired(r, committed, now); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.check(); err != nil {
+		return 0, err
+	}
+	segs := l.list()
+	n := l.deletable(segs, r, committed, now)
+	if n == 0 {
+		return 0, nil
+	}
+	l.SetStart(segs[n].baseOffset)
+	l.publish(segs[n:])
+	for _, s := range segs[:n] {
+		freed += s.size.Load()
+		if e := s.remove(); e != nil && err == nil {
+			err = e
+		}
+	}
+	return freed, err
+}
+
+// deletable counts the leading segments that may go; the active one never does.
+func (l *Log) deletable(segs []*segment, r Retention, committed int64, now time.Time) int {
+	size := int64(0)
+	for _, s := range segs {
+		size += s.size.Load()
+	}
+	start := l.start.Load()
+	n := 0
+	for _, s := range segs[:len(segs)-1] {
+		if s.nextOffset.Load() > committed {
+			break
+		}
+		below := s.nextOffset.Load() <= start
+		tooMuch := r.Bytes >= 0 && size-s.size.Load() >= r.Bytes
+		if !below && !tooMuch && !s.expired(r.Ms, now) {
+			break
+		}
+		size -= s.size.Load()
+		n++
+	}
+	return n
+}
+
+// expired reports whether the newest record of the segment is older than ms. Records without a
+// timestamp count from when the file was last written.
+func (s *segment) expired(ms int64, now time.Time) bool {
+	if ms < 0 || s.nextOffset.Load() == s.baseOffset {
+		return false
+	}
+	newest := s.maxTimestamp.Load()
+	if newest < 0 {
+		st, err := os.Stat(s.path(dataSuffix))
+		if err != nil {
+			return false
+		}
+		newest = st.ModTime().UnixMilli()
+	}
+	return now.UnixMilli()-newest > ms
+}
+
+func (l *Log) sealExpired(r Retention, committed int64, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.check(); err != nil {
+		return err
+	}
+	s := l.active()
+	if s.nextOffset.Load() > committed || !s.expired(r.Ms, now) {
+		return nil
+	}
+	_, err := l.roll()
+	return err
+}

@@ -1,0 +1,198 @@
+package log
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Syncer makes files durable for a whole node by group commit: whoever arrives while a round
+// runs goes into the next one. A round with one dirty file is one fdatasync; a round with
+// several is one syncfs, whose cost does not grow with the number of partitions.
+type Syncer struct {
+	mu      sync.Mutex
+	next    *round
+	running bool
+	closed  bool
+
+	// parallel is set where syncfs is slow (a filesystem shared with other writers).
+	parallel atomic.Bool
+
+	rounds, files atomic.Uint64
+	nanos         atomic.Int64
+}
+
+type round struct {
+	dirty []*os.File
+	done  chan struct{}
+	err   error
+}
+
+// NewSyncer returns a Syncer; it needs no goroutine while nothing is dirty.
+func NewSyncer() *Syncer {
+	s := &Syncer{}
+	s.parallel.Store(!hasSyncfs)
+	return s
+}
+
+// Sync returns once everything written to the files before the call is durable. The files must
+// lie on one filesystem and stay open until it returns. After an error nothing is known about
+// what reached the disk.
+func (s *Syncer) Sync(files ...*os.File) error {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = &round{done: make(chan struct{})}
+	}
+	r := s.next
+	r.dirty = append(r.dirty, files...)
+	lead := !s.running
+	if lead {
+		s.running = true
+	}
+	s.mu.Unlock()
+	if lead {
+		s.run(r)
+	}
+	<-r.done
+	return r.err
+}
+
+// run performs rounds: the caller's own at once, later ones on a goroutine so that the caller
+// is not kept by other people's work.
+func (s *Syncer) run(r *round) {
+	s.mu.Lock()
+	s.next = nil
+	s.mu.Unlock()
+	s.perform(r)
+	s.mu.Lock()
+	next := s.next
+	if next == nil {
+		s.running = false
+	}
+	s.mu.Unlock()
+	if next != nil {
+		go s.run(next)
+	}
+}
+
+func (s *Syncer) perform(r *round) {
+	start := time.Now()
+	r.dirty = unique(r.dirty)
+	switch {
+	case len(r.dirty) == 1:
+		r.err = datasync(r.dirty[0])
+	case s.parallel.Load():
+		r.err = syncEach(r.dirty)
+	default:
+		r.err = syncfs(r.dirty[0])
+	}
+	s.rounds.Add(1)
+	s.files.Add(uint64(len(r.dirty)))
+	s.nanos.Add(int64(time.Since(start)))
+	close(r.done)
+}
+
+func unique(files []*os.File) []*os.File {
+	if len(files) < 2 {
+		return files
+	}
+	seen := make(map[*os.File]struct{}, len(files))
+	out := files[:0]
+	for _, f := range files {
+		if _, dup := seen[f]; !dup {
+			seen[f] = struct{}{}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// syncParallelism bounds the threads that wait in fdatasync.
+const syncParallelism = 16
+
+func syncEach(files []*os.File) error {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, syncParallelism)
+	)
+	for _, f := range files {
+		slots <- struct{}{}
+		wg.Go(func() {
+			if err := datasync(f); err != nil {
+				mu.Lock()
+				first = err
+				mu.Unlock()
+			}
+			<-slots
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// SyncStats counts a Syncer's work since it was made.
+type SyncStats struct {
+	Rounds, Files uint64
+	Busy          time.Duration
+}
+
+// Stats returns the counters.
+func (s *Syncer) Stats() SyncStats {
+	return SyncStats{s.rounds.Load(), s.files.Load(), time.Duration(s.nanos.Load())}
+}
+
+// probeFiles is how many dirty files Measure compares the two ways with.
+const probeFiles = 8
+
+// Measure writes a few small files in dir, compares one syncfs with as many fdatasyncs, and
+// keeps to the faster way from then on. It reports what it found.
+func (s *Syncer) Measure(dir string) (whole, each time.Duration, err error) {
+	if !hasSyncfs {
+		return 0, 0, nil
+	}
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	for range probeFiles {
+		f, err := os.CreateTemp(dir, ".sync-probe-*")
+		if err != nil {
+			return 0, 0, err
+		}
+		files = append(files, f)
+	}
+	dirty := func() error {
+		for _, f := range files {
+			if _, err := f.WriteAt(make([]byte, 1024), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	timed := func(sync func() error) (time.Duration, error) {
+		if err := dirty(); err != nil {
+			return 0, err
+		}
+		start := time.Now()
+		err := sync()
+		return time.Since(start), err
+	}
+	// The first round pays for allocating the blocks; it does not count.
+	if _, err = timed(func() error { return syncfs(files[0]) }); err != nil {
+		return 0, 0, err
+	}
+	if each, err = timed(func() error { return syncEach(files) }); err != nil {
+		return 0, 0, err
+	}
+	if whole, err = timed(func() error { return syncfs(files[0]) }); err != nil {
+		return 0, 0, err
+	}
+	s.parallel.Store(whole > 2*each)
+	return whole, each, nil
+}
