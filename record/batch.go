@@ -155,6 +155,8 @@ func (b Batch) Payload() []byte { return b[HeaderSize:] }
 // then have this timestamp whatever their own deltas say.
 func (b Batch) SetLogAppendTime(ms int64) {
 	binary.BigEndian.PutUint16(b[posAttributes:], uint16(b.Attributes()|attrLogAppendTime))
-	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(ms))
+	b.setMaxTimestamp(ms)
 	b.setCRC()
 }
+
+func (b Batch) setMaxTimestamp(ms int64) { binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(ms)) }

@@ -17,6 +17,9 @@ var (
 	ErrCorrupt = errors.New("corrupt record batch")
 	// ErrInvalid means a batch that is intact but breaks a rule. Kafka answers INVALID_RECORD.
 	ErrInvalid = errors.New("invalid record batch")
+	// ErrTimestamp means a record's timestamp beyond the topic's bounds, or of a kind that only
+	// brokers write. Kafka answers INVALID_TIMESTAMP.
+	ErrTimestamp = errors.New("invalid timestamp")
 	// ErrTooLarge means a batch beyond a size limit, as it is or unpacked. Kafka answers
 	// MESSAGE_TOO_LARGE.
 	ErrTooLarge = errors.New("record batch is too large")
