@@ -1,0 +1,30 @@
+package render
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// IsTerminal reports whether f, a reader or a writer, is a terminal.
+func IsTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// Width returns the columns of the terminal w, 0 where it is none.
+func Width(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if cols, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return cols
+		}
+	}
+	return 0
+}
+
+// WantsColor reports whether text for w should be coloured: on a terminal that is not "dumb",
+// unless the environment has NO_COLOR.
+func WantsColor(w io.Writer, env func(string) string) bool {
+	return IsTerminal(w) && env("NO_COLOR") == "" && env("TERM") != "dumb"
+}
