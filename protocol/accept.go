@@ -1,0 +1,69 @@
+package protocol
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// start serves an accepted connection, or closes it where there are too many.
+func (s *Server) start(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetNoDelay(true)
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
+	}
+	c, why := s.admit(nc)
+	if c == nil {
+		nc.Close()
+		s.stats.refused.Add(1)
+		if why != "" {
+			s.refused.log(s.log, slog.LevelWarn, "connection refused", "remote", nc.RemoteAddr(), "reason", why)
+		}
+		return
+	}
+	go func() {
+		defer s.running.Done()
+		defer s.forget(c)
+		c.serve()
+	}()
+}
+
+// admit counts a connection in; nil and the reason where a limit forbids it.
+func (s *Server) admit(nc net.Conn) (*Conn, string) {
+	ip := addrOf(nc.RemoteAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.isDraining():
+		return nil, ""
+	case s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections:
+		return nil, "max.connections"
+	case s.cfg.MaxConnectionsPerIP > 0 && s.perIP[ip] >= s.cfg.MaxConnectionsPerIP:
+		return nil, "max.connections.per.ip"
+	}
+	s.nextID++
+	c := newConn(s, s.nextID, nc, ip)
+	s.conns[c] = struct{}{}
+	s.perIP[ip]++
+	s.running.Add(1)
+	s.stats.accepted.Add(1)
+	return c, ""
+}
+
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
+		delete(s.perIP, c.ip)
+	}
+}
+
+// addrOf returns an address's IP, the zero value where it has none.
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
