@@ -1,0 +1,285 @@
+// Package cluster holds the cluster's metadata: topics and their placement, brokers,
+// configurations, producer ids. One Raft group decides, and every node replays its log into an
+// Image. Whoever wants a change reads the image, decides on records and appends them; only the
+// replay of committed records changes the image.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+// startTimeout bounds how long a node alone may take to lead: it replays at most the entries
+// since the last snapshot.
+const startTimeout = 30 * time.Second
+
+// Voter is a first member of the metadata group.
+type Voter struct {
+	ID int32
+	// Identity is the UUID of its data directory.
+	Identity string
+}
+
+// Options configures Open.
+type Options struct {
+	// Dir holds the metadata log and its snapshots; it is created.
+	Dir string
+	// NodeID and Identity (the data directory's UUID) name this member.
+	NodeID   int32
+	Identity string
+	// Voters are the first members, equal on each of them; none means this node alone. They count
+	// for an empty directory only: afterwards the log says who is a member. A node that is not
+	// among them waits to be added.
+	Voters []Voter
+	// Transport carries the group's RPCs; its address is the node id in decimal. Close closes it.
+	Transport raft.Transport
+	// Stable keeps the group's term and vote; it is shared by the groups of a node.
+	Stable raft.StableStore
+	// Logger is slog's default where nil.
+	Logger *slog.Logger
+
+	// HeartbeatTimeout is also the election timeout; 0 means 3 s. The leader's lease is half of it.
+	HeartbeatTimeout time.Duration
+	// SnapshotEvery is the number of changes between snapshots; 0 means 8,192.
+	SnapshotEvery uint64
+}
+
+// Metadata is this node's member of the metadata group.
+//
+// Its goroutines: Raft's own, of which one applies (it alone stores images and calls watchers),
+// and lead, which alone changes the role.
+type Metadata struct {
+	opts   Options
+	log    *slog.Logger
+	store  *raftboltdb.BoltStore
+	raft   *raft.Raft
+	image  atomic.Pointer[Image]
+	slot   chan struct{} // held by the one change in progress
+	closed sync.Once
+
+	closing chan struct{} // closed by Close
+	ended   chan struct{} // closed when lead has returned
+	failed  chan struct{} // closed once err is set
+
+	mu       sync.Mutex
+	err      error
+	role     role
+	turned   chan struct{} // closed and replaced when lead has looked at the role
+	watchers []*watcher    // replaced, never changed
+}
+
+// role is what this node is to the group.
+type role int
+
+const (
+	following  role = iota
+	takingOver      // elected, but entries of earlier terms may not be applied yet
+	leading
+)
+
+type watcher struct{ call func(old, new *Image) }
+
+// Open starts the member and replays its log. A node alone leads when Open returns, and has
+// named the cluster; others follow, or wait for a leader. Errors: ErrNewerVersion, ErrCorrupt,
+// and those of the disk.
+func Open(o Options) (*Metadata, error) {
+	if o.Transport == nil || o.Stable == nil || o.Identity == "" {
+		return nil, errors.New("metadata needs a transport, a stable store and an identity")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	m := &Metadata{
+		opts: o, log: o.Logger, slot: make(chan struct{}, 1),
+		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
+		turned: make(chan struct{}),
+	}
+	m.image.Store(&Image{})
+	alone, err := m.start()
+	if err != nil {
+		return nil, fmt.Errorf("metadata in %s: %w", o.Dir, err)
+	}
+	go m.lead()
+	if alone {
+		if err := m.leadAlone(); err != nil {
+			m.Close()
+			return nil, fmt.Errorf("metadata in %s: %w", o.Dir, err)
+		}
+	}
+	return m, nil
+}
+
+// leadAlone makes the only voter lead at once.
+func (m *Metadata) leadAlone() error {
+	if err := m.Campaign(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		role, turned := m.state()
+		if role == leading {
+			return nil
+		}
+		if err := m.waitTurn(ctx, turned); err != nil {
+			return err
+		}
+	}
+}
+
+// campaigner is a transport that can make the local member stand for election.
+type campaigner interface {
+	Campaign(timeout time.Duration) error
+}
+
+// Campaign makes this member stand for election at once, against a leader that may still be
+// there: it is right for a group of one, and once a majority agrees that the leader is gone.
+// Without the transport's help it leaves the matter to Raft's timers.
+func (m *Metadata) Campaign() error {
+	if c, ok := m.opts.Transport.(campaigner); ok {
+		return c.Campaign(time.Second)
+	}
+	return nil
+}
+
+// Image returns the current image: on the leader it holds every change that was acknowledged.
+func (m *Metadata) Image() *Image { return m.image.Load() }
+
+// Watch has f called with every change of the image from now on, in order, from the apply
+// goroutine: f must not block and must not call Change. Changes that are replayed or committed
+// together come as one. An image that is loaded after Watch returned is not older than the first
+// old one. After cancel a call may still be under way.
+func (m *Metadata) Watch(f func(old, new *Image)) (cancel func()) {
+	w := &watcher{call: f}
+	m.mu.Lock()
+	m.watchers = append(slices.Clone(m.watchers), w)
+	m.mu.Unlock()
+	return func() {
+		m.mu.Lock()
+		m.watchers = slices.DeleteFunc(slices.Clone(m.watchers), func(other *watcher) bool { return other == w })
+		m.mu.Unlock()
+	}
+}
+
+// Await returns the first image from now on that satisfies cond. Errors: the context's,
+// ErrClosed, ErrFailed.
+func (m *Metadata) Await(ctx context.Context, cond func(*Image) bool) (*Image, error) {
+	wake := make(chan struct{}, 1)
+	cancel := m.Watch(func(_, _ *Image) {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	defer cancel()
+	for {
+		if i := m.Image(); cond(i) {
+			return i, nil
+		}
+		if err := m.waitTurn(ctx, wake); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// publish makes an image the current one; only the apply goroutine and start call it.
+func (m *Metadata) publish(new *Image) {
+	m.mu.Lock()
+	old := m.image.Swap(new)
+	watchers := m.watchers
+	m.mu.Unlock()
+	for _, w := range watchers {
+		w.call(old, new)
+	}
+}
+
+// Leader returns the leader's node id, -1 while it is unknown, and the term.
+func (m *Metadata) Leader() (node int32, term uint64) {
+	addr, _ := m.raft.LeaderWithID()
+	return nodeOf(addr), m.raft.CurrentTerm()
+}
+
+// IsLeader reports whether this node leads and has applied what earlier leaders committed.
+func (m *Metadata) IsLeader() bool {
+	r, _ := m.state()
+	return r == leading
+}
+
+// Quorum is the group as this node sees it, for DescribeQuorum (KIP-595).
+type Quorum struct {
+	// Leader is -1 while it is unknown.
+	Leader int32
+	Term   uint64
+	// Committed, Applied and Last are log indexes of this node.
+	Committed, Applied, Last uint64
+	Voters                   []Voter
+}
+
+// Quorum describes the group.
+func (m *Metadata) Quorum() Quorum {
+	q := Quorum{Committed: m.raft.CommitIndex(), Applied: m.raft.AppliedIndex(), Last: m.raft.LastIndex()}
+	q.Leader, q.Term = m.Leader()
+	f := m.raft.GetConfiguration()
+	if f.Error() != nil {
+		return q
+	}
+	for _, s := range f.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			q.Voters = append(q.Voters, voterOf(s))
+		}
+	}
+	return q
+}
+
+// Failed is closed when the metadata stopped because it could not apply a committed change;
+// Err tells why. A node must not go on with an image that stands still.
+func (m *Metadata) Failed() <-chan struct{} { return m.failed }
+
+// Err is the reason of Failed, nil before.
+func (m *Metadata) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// fail stops the member.
+func (m *Metadata) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return
+	}
+	m.err = fmt.Errorf("%w: %w", ErrFailed, err)
+	m.log.Error("metadata stopped: a committed change cannot be applied", "dir", m.opts.Dir, "error", err)
+	close(m.failed)
+}
+
+// Close stops the member and closes its files and transport.
+func (m *Metadata) Close() error {
+	var err error
+	m.closed.Do(func() {
+		close(m.closing)
+		err = m.raft.Shutdown().Error()
+		<-m.ended
+		err = errors.Join(err, m.store.Close())
+	})
+	return err
+}
+
+func nodeOf(a raft.ServerAddress) int32 {
+	id, err := strconv.ParseInt(string(a), 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int32(id)
+}
