@@ -4,14 +4,10 @@ func unknownBroker(id int32) error {
 	return refuse(ErrUnknownBroker, "No broker with id %d found.", id)
 }
 
-// RegisterBroker is the decision on a broker's registration.
-type RegisterBroker struct{ Broker Broker }
-
-// Decide returns the registration, or nothing where it is there already. Errors:
-// ErrInvalidRequest, and ErrDuplicateBroker where the id belongs to another data directory: that
-// broker must be unregistered first.
-func (c RegisterBroker) Decide(i *Image) ([]Record, error) {
-	b := c.Broker
+// RegisterBroker decides on a broker's registration; one that is in place needs no record.
+// Errors: ErrInvalidRequest, and ErrDuplicateBroker where the id belongs to another data
+// directory: that broker must be unregistered first.
+func RegisterBroker(i *Image, b Broker) ([]Record, error) {
 	if b.ID < 0 {
 		return nil, refuse(ErrInvalidRequest, "Broker id %d is negative.", b.ID)
 	}
@@ -25,31 +21,23 @@ func (c RegisterBroker) Decide(i *Image) ([]Record, error) {
 	return []Record{BrokerRecord{b}}, nil
 }
 
-// FenceBroker is the decision on fencing a broker, or on the opposite.
-type FenceBroker struct {
-	ID     int32
-	Fenced bool
-}
-
-// Decide returns the change, or nothing where it is in place. Error: ErrUnknownBroker.
-func (c FenceBroker) Decide(i *Image) ([]Record, error) {
-	b := i.Broker(c.ID)
+// FenceBroker decides on fencing a broker, or on the opposite; what is in place needs no record.
+// Error: ErrUnknownBroker.
+func FenceBroker(i *Image, id int32, fenced bool) ([]Record, error) {
+	b := i.Broker(id)
 	if b == nil {
-		return nil, unknownBroker(c.ID)
+		return nil, unknownBroker(id)
 	}
-	if b.Fenced == c.Fenced {
+	if b.Fenced == fenced {
 		return nil, nil
 	}
-	return []Record{BrokerFenceRecord(c)}, nil
+	return []Record{BrokerFenceRecord{ID: id, Fenced: fenced}}, nil
 }
 
-// UnregisterBroker is the decision on forgetting a broker.
-type UnregisterBroker struct{ ID int32 }
-
-// Decide returns the removal. Error: ErrUnknownBroker.
-func (c UnregisterBroker) Decide(i *Image) ([]Record, error) {
-	if i.Broker(c.ID) == nil {
-		return nil, unknownBroker(c.ID)
+// UnregisterBroker decides on forgetting a broker. Error: ErrUnknownBroker.
+func UnregisterBroker(i *Image, id int32) ([]Record, error) {
+	if i.Broker(id) == nil {
+		return nil, unknownBroker(id)
 	}
-	return []Record{BrokerRemovedRecord(c)}, nil
+	return []Record{BrokerRemovedRecord{id}}, nil
 }

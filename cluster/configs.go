@@ -2,33 +2,26 @@ package cluster
 
 import "strconv"
 
-// SetConfigs is the decision on settings of a resource. Their values are the caller's to
-// validate.
-type SetConfigs struct {
-	Resource Resource
-	Changes  []ConfigChange
-}
-
 // ConfigChange sets one setting, or removes it where Value is nil.
 type ConfigChange struct {
 	Name  string
 	Value *string
 }
 
-// Decide returns the changes that are not in place yet. Errors: ErrUnknownTopic,
-// ErrUnknownBroker, ErrInvalidRequest.
-func (c SetConfigs) Decide(i *Image) ([]Record, error) {
-	if err := checkResource(i, c.Resource); err != nil {
+// SetConfigs decides on settings of a resource, whose values are the caller's to validate; what
+// is in place needs no record. Errors: ErrUnknownTopic, ErrUnknownBroker, ErrInvalidRequest.
+func SetConfigs(i *Image, r Resource, changes []ConfigChange) ([]Record, error) {
+	if err := checkResource(i, r); err != nil {
 		return nil, err
 	}
 	var records []Record
-	current := i.Config(c.Resource)
-	for _, change := range c.Changes {
-		old, set := current[change.Name]
-		if change.Value == nil && !set || change.Value != nil && set && old == *change.Value {
+	current := i.Config(r)
+	for _, c := range changes {
+		old, set := current[c.Name]
+		if c.Value == nil && !set || c.Value != nil && set && old == *c.Value {
 			continue
 		}
-		records = append(records, ConfigRecord{Resource: c.Resource, Name: change.Name, Value: change.Value})
+		records = append(records, ConfigRecord{Resource: r, Name: c.Name, Value: c.Value})
 	}
 	return records, nil
 }

@@ -83,8 +83,15 @@ func records(rs ...Record) func(*Image) ([]Record, error) {
 	return func(*Image) ([]Record, error) { return rs, nil }
 }
 
-func newTopic(name string, partitions int32) CreateTopic {
-	return CreateTopic{Name: name, Partitions: partitions, ReplicationFactor: 1}
+// create makes a decision on one topic, automatically placed.
+func create(name string, partitions int32) func(*Image) ([]Record, error) {
+	return func(i *Image) ([]Record, error) {
+		return CreateTopic(i, NewTopic{Name: name, Partitions: partitions, ReplicationFactor: 1}, nil)
+	}
+}
+
+func register(b Broker) func(*Image) ([]Record, error) {
+	return func(i *Image) ([]Record, error) { return RegisterBroker(i, b) }
 }
 
 func must[T any](v T, err error) func(testing.TB) T {

@@ -60,8 +60,8 @@ func TestProducerIDsAreNeverHandedOutTwice(t *testing.T) {
 func TestTopicsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	m := open(t, dir)
-	m.change(RegisterBroker{Broker{ID: 1, Identity: "A", Host: "localhost", Port: 9092}}.Decide)
-	made := m.change(newTopic("a.b", 3).Decide).Topic("a.b")
+	m.change(register(Broker{ID: 1, Identity: "A", Host: "localhost", Port: 9092}))
+	made := m.change(create("a.b", 3)).Topic("a.b")
 	if made == nil || len(made.Partitions) != 3 || made.Partitions[2].Replicas[0] != 1 {
 		t.Fatalf("topic %+v", made)
 	}

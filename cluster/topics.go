@@ -18,8 +18,8 @@ type Assignment struct {
 	Replicas  []int32
 }
 
-// CreateTopic is the decision on a new topic.
-type CreateTopic struct {
+// NewTopic is what CreateTopic is asked for.
+type NewTopic struct {
 	Name string
 	// Partitions and ReplicationFactor are -1 for the defaults below, and with Assignments.
 	Partitions        int32
@@ -31,8 +31,6 @@ type CreateTopic struct {
 	// DefaultPartitions and DefaultReplicationFactor stand in for -1; 0 means 1.
 	DefaultPartitions        int32
 	DefaultReplicationFactor int16
-	// Rand chooses id and placement; nil is the process's own random source.
-	Rand *rand.Rand
 }
 
 // ValidateTopicName checks Kafka's rules: 1 to 249 of ASCII letters, digits, '.', '_' and '-',
@@ -62,53 +60,56 @@ func collides(name, existing string) error {
 	return refuse(ErrInvalidTopicName, "Topic '%s' collides with existing topic: %s", name, existing)
 }
 
-// Decide returns the topic's record. Errors: ErrInvalidTopicName, ErrTopicExists,
-// ErrInvalidPartitions, ErrTooManyPartitions, ErrInvalidReplicationFactor,
-// ErrInvalidReplicaAssignment, ErrInvalidRequest.
-func (c CreateTopic) Decide(i *Image) ([]Record, error) {
-	if err := ValidateTopicName(c.Name); err != nil {
+// CreateTopic decides on a new topic. rnd chooses id and placement; nil is the process's own
+// random source. Errors: ErrInvalidTopicName, ErrTopicExists, ErrInvalidPartitions,
+// ErrTooManyPartitions, ErrInvalidReplicationFactor, ErrInvalidReplicaAssignment,
+// ErrInvalidRequest.
+func CreateTopic(i *Image, n NewTopic, rnd *rand.Rand) ([]Record, error) {
+	if err := ValidateTopicName(n.Name); err != nil {
 		return nil, err
 	}
-	if i.Topic(c.Name) != nil {
-		return nil, refuse(ErrTopicExists, "Topic '%s' already exists.", c.Name)
+	if i.Topic(n.Name) != nil {
+		return nil, refuse(ErrTopicExists, "Topic '%s' already exists.", n.Name)
 	}
-	if other, ok := i.collisions.get(collisionKey(c.Name)); ok {
-		return nil, collides(c.Name, other)
+	if other, ok := i.collisions.get(collisionKey(n.Name)); ok {
+		return nil, collides(n.Name, other)
 	}
-	place := c.placed
-	if len(c.Assignments) > 0 {
-		place = c.assigned
+	var partitions []Partition
+	var err error
+	if len(n.Assignments) > 0 {
+		partitions, err = n.assigned(i)
+	} else {
+		partitions, err = n.placed(i, rnd)
 	}
-	partitions, err := place(i)
 	if err != nil {
 		return nil, err
 	}
-	t := Topic{Name: c.Name, ID: NewTopicID(c.Rand), Partitions: partitions}
-	if len(c.Configs) > 0 {
-		t.Configs = maps.Clone(c.Configs)
+	t := Topic{Name: n.Name, ID: NewTopicID(rnd), Partitions: partitions}
+	if len(n.Configs) > 0 {
+		t.Configs = maps.Clone(n.Configs)
 	}
 	return []Record{TopicRecord{t}}, nil
 }
 
 // placed places a new topic automatically.
-func (c CreateTopic) placed(i *Image) ([]Partition, error) {
-	if c.ReplicationFactor < -1 || c.ReplicationFactor == 0 {
+func (n NewTopic) placed(i *Image, rnd *rand.Rand) ([]Partition, error) {
+	if n.ReplicationFactor < -1 || n.ReplicationFactor == 0 {
 		return nil, refuse(ErrInvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
 	}
-	if c.Partitions < -1 || c.Partitions == 0 {
+	if n.Partitions < -1 || n.Partitions == 0 {
 		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
 	}
-	count, factor := c.Partitions, c.ReplicationFactor
+	count, factor := n.Partitions, n.ReplicationFactor
 	if count == -1 {
-		count = max(c.DefaultPartitions, 1)
+		count = max(n.DefaultPartitions, 1)
 	}
 	if factor == -1 {
-		factor = max(c.DefaultReplicationFactor, 1)
+		factor = max(n.DefaultReplicationFactor, 1)
 	}
 	if count > maxNewPartitions {
 		return nil, tooManyPartitions()
 	}
-	return place(i.Brokers(), nil, int(count), int(factor), c.Rand)
+	return place(i.Brokers(), nil, int(count), int(factor), rnd)
 }
 
 func tooManyPartitions() error {
@@ -116,25 +117,25 @@ func tooManyPartitions() error {
 }
 
 // assigned takes a new topic's placement as given.
-func (c CreateTopic) assigned(i *Image) ([]Partition, error) {
-	if c.ReplicationFactor != -1 {
+func (n NewTopic) assigned(i *Image) ([]Partition, error) {
+	if n.ReplicationFactor != -1 {
 		return nil, refuse(ErrInvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.")
 	}
-	if c.Partitions != -1 {
+	if n.Partitions != -1 {
 		return nil, refuse(ErrInvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
 	}
-	if len(c.Assignments) > maxNewPartitions {
+	if len(n.Assignments) > maxNewPartitions {
 		return nil, tooManyPartitions()
 	}
-	partitions := make([]Partition, len(c.Assignments))
-	for _, a := range c.Assignments {
+	partitions := make([]Partition, len(n.Assignments))
+	for _, a := range n.Assignments {
 		if a.Partition < 0 || int(a.Partition) >= len(partitions) {
 			return nil, refuse(ErrInvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence")
 		}
 		if partitions[a.Partition].Replicas != nil {
 			return nil, refuse(ErrInvalidReplicaAssignment, "Found multiple manual partition assignments for partition %d", a.Partition)
 		}
-		if err := checkAssignment(i, a, len(c.Assignments[0].Replicas)); err != nil {
+		if err := checkAssignment(i, a, len(n.Assignments[0].Replicas)); err != nil {
 			return nil, err
 		}
 		partitions[a.Partition].Replicas = slices.Clone(a.Replicas)
@@ -167,75 +168,62 @@ func checkAssignment(i *Image, a Assignment, factor int) error {
 	return nil
 }
 
-// DeleteTopic is the decision on a topic's removal, by ID where it is set, else by name.
-type DeleteTopic struct {
-	Name string
-	ID   TopicID
-}
-
-// Decide returns the removal. Errors: ErrUnknownTopic by name, ErrUnknownTopicID by id.
-func (c DeleteTopic) Decide(i *Image) ([]Record, error) {
-	if !c.ID.IsZero() {
-		if i.TopicByID(c.ID) == nil {
-			return nil, refuse(ErrUnknownTopicID, "This server does not host this topic ID.")
-		}
-		return []Record{TopicRemovedRecord{c.ID}}, nil
-	}
-	t := i.Topic(c.Name)
+// DeleteTopic decides on a topic's removal by name. Error: ErrUnknownTopic.
+func DeleteTopic(i *Image, name string) ([]Record, error) {
+	t := i.Topic(name)
 	if t == nil {
 		return nil, unknownTopic()
 	}
 	return []Record{TopicRemovedRecord{t.ID}}, nil
 }
 
+// DeleteTopicByID decides on a topic's removal by id. Error: ErrUnknownTopicID.
+func DeleteTopicByID(i *Image, id TopicID) ([]Record, error) {
+	if i.TopicByID(id) == nil {
+		return nil, refuse(ErrUnknownTopicID, "This server does not host this topic ID.")
+	}
+	return []Record{TopicRemovedRecord{id}}, nil
+}
+
 func unknownTopic() error {
 	return refuse(ErrUnknownTopic, "This server does not host this topic-partition.")
 }
 
-// AddPartitions is the decision on a topic's growth.
-type AddPartitions struct {
-	Topic string
-	// Count is the number of partitions that there will be.
-	Count int32
-	// Assignments places the new partitions by hand, in order; nil for automatic placement.
-	Assignments [][]int32
-	// Rand chooses the placement; nil is the process's own random source.
-	Rand *rand.Rand
-}
-
-// Decide returns the new partitions. Errors: ErrUnknownTopic, ErrInvalidPartitions,
-// ErrTooManyPartitions, ErrInvalidReplicationFactor, ErrInvalidReplicaAssignment.
-func (c AddPartitions) Decide(i *Image) ([]Record, error) {
-	t := i.Topic(c.Topic)
+// AddPartitions decides on a topic's growth to count partitions. assignments places the new ones
+// by hand, in order; nil is for automatic placement, where rnd chooses what the old partitions
+// do not determine. Errors: ErrUnknownTopic, ErrInvalidPartitions, ErrTooManyPartitions,
+// ErrInvalidReplicationFactor, ErrInvalidReplicaAssignment.
+func AddPartitions(i *Image, topic string, count int32, assignments [][]int32, rnd *rand.Rand) ([]Record, error) {
+	t := i.Topic(topic)
 	if t == nil {
 		return nil, unknownTopic()
 	}
 	old := int32(len(t.Partitions))
 	switch {
-	case c.Count == old:
+	case count == old:
 		return nil, refuse(ErrInvalidPartitions, "Topic already has %d partition(s).", old)
-	case c.Count < old:
-		return nil, refuse(ErrInvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", c.Topic, old, c.Count)
-	case c.Count-old > maxNewPartitions:
+	case count < old:
+		return nil, refuse(ErrInvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", topic, old, count)
+	case count-old > maxNewPartitions:
 		return nil, tooManyPartitions()
 	}
-	added, err := c.place(i, t)
+	added, err := addedPartitions(i, t, int(count-old), assignments, rnd)
 	if err != nil {
 		return nil, err
 	}
 	return []Record{PartitionsRecord{Topic: t.ID, First: old, Partitions: added}}, nil
 }
 
-func (c AddPartitions) place(i *Image, t *Topic) ([]Partition, error) {
-	count, factor := int(c.Count)-len(t.Partitions), len(t.Partitions[0].Replicas)
-	if c.Assignments == nil {
-		return place(i.Brokers(), t.Partitions, count, factor, c.Rand)
+func addedPartitions(i *Image, t *Topic, count int, assignments [][]int32, rnd *rand.Rand) ([]Partition, error) {
+	factor := len(t.Partitions[0].Replicas)
+	if assignments == nil {
+		return place(i.Brokers(), t.Partitions, count, factor, rnd)
 	}
-	if len(c.Assignments) != count {
-		return nil, refuse(ErrInvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", count, len(c.Assignments))
+	if len(assignments) != count {
+		return nil, refuse(ErrInvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", count, len(assignments))
 	}
 	added := make([]Partition, count)
-	for n, replicas := range c.Assignments {
+	for n, replicas := range assignments {
 		a := Assignment{Partition: int32(len(t.Partitions) + n), Replicas: replicas}
 		if err := checkAssignment(i, a, factor); err != nil {
 			return nil, err
@@ -245,25 +233,18 @@ func (c AddPartitions) place(i *Image, t *Topic) ([]Partition, error) {
 	return added, nil
 }
 
-// ChangeReplicas is the decision on another placement of one partition.
-type ChangeReplicas struct {
-	Topic     string
-	Partition int32
-	Replicas  []int32
-}
-
-// Decide returns the placement, or nothing where it is in place. Errors: ErrUnknownTopic,
-// ErrInvalidReplicaAssignment.
-func (c ChangeReplicas) Decide(i *Image) ([]Record, error) {
-	t := i.Topic(c.Topic)
-	if t == nil || c.Partition < 0 || int(c.Partition) >= len(t.Partitions) {
+// ChangeReplicas decides on another placement of one partition; one that is in place needs no
+// record. Errors: ErrUnknownTopic, ErrInvalidReplicaAssignment.
+func ChangeReplicas(i *Image, topic string, partition int32, replicas []int32) ([]Record, error) {
+	t := i.Topic(topic)
+	if t == nil || partition < 0 || int(partition) >= len(t.Partitions) {
 		return nil, unknownTopic()
 	}
-	if err := checkAssignment(i, Assignment{c.Partition, c.Replicas}, len(c.Replicas)); err != nil {
+	if err := checkAssignment(i, Assignment{partition, replicas}, len(replicas)); err != nil {
 		return nil, err
 	}
-	if slices.Equal(t.Partitions[c.Partition].Replicas, c.Replicas) {
+	if slices.Equal(t.Partitions[partition].Replicas, replicas) {
 		return nil, nil
 	}
-	return []Record{ReplicasRecord{Topic: t.ID, Partition: c.Partition, Replicas: slices.Clone(c.Replicas)}}, nil
+	return []Record{ReplicasRecord{Topic: t.ID, Partition: partition, Replicas: slices.Clone(replicas)}}, nil
 }
