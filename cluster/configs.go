@@ -15,13 +15,14 @@ func SetConfigs(i *Image, r Resource, changes []ConfigChange) ([]Record, error) 
 		return nil, err
 	}
 	var records []Record
-	current := i.Config(r)
+	now := i.Config(r)
 	for _, c := range changes {
-		old, set := current[c.Name]
+		old, set := now[c.Name]
 		if c.Value == nil && !set || c.Value != nil && set && old == *c.Value {
 			continue
 		}
 		records = append(records, ConfigRecord{Resource: r, Name: c.Name, Value: c.Value})
+		now = withConfig(now, c.Name, c.Value)
 	}
 	return records, nil
 }
