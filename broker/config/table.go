@@ -95,13 +95,17 @@ func (s *Setting) refusal(v value) (shown, reason string) {
 func (t *Table) Nearest(word string) string { return Nearest(word, t.Names()) }
 
 // Nearest returns the candidate most like word, or "" where none is near: at most one edit in
-// three letters.
+// three letters, or else one that begins with word.
 func Nearest(word string, candidates []string) string {
+	word = strings.ToLower(word)
 	best, least := "", len(word)/3+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), c); d < least {
+		if d := distance(word, c); d < least {
 			best, least = c, d
 		}
+	}
+	if i := slices.IndexFunc(candidates, func(c string) bool { return strings.HasPrefix(c, word) }); best == "" && len(word) > 2 && i >= 0 {
+		return candidates[i]
 	}
 	return best
 }
