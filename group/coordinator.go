@@ -1,0 +1,85 @@
+package group
+
+import (
+	"sync"
+)
+
+// Coordinator coordinates the groups of the offsets partitions that this node leads. All its
+// methods may be called concurrently.
+//
+// Handlers take a request and a response of the same version and set the response's fields.
+// They keep no part of a request once it is answered, but a response may alias its request, and
+// its byte slices must not be changed. Where a handler returns a wait function, the response is
+// complete when that returns, unless its context ended first; a nil function means that it is
+// complete already.
+type Coordinator struct {
+	opts Options
+
+	mu     sync.RWMutex
+	shards map[int32]*shard
+}
+
+// New returns a coordinator that leads nothing yet.
+func New(opts Options) *Coordinator {
+	return &Coordinator{opts: opts.withDefaults(), shards: make(map[int32]*shard)}
+}
+
+// Lead begins to serve an offsets partition that this node leads since epoch. The log is replayed
+// in a goroutine of its own; meanwhile its groups are answered COORDINATOR_LOAD_IN_PROGRESS.
+func (c *Coordinator) Lead(partition, epoch int32, l Log) {
+	s := newShard(c, partition, epoch, l)
+	c.mu.Lock()
+	old := c.shards[partition]
+	c.shards[partition] = s
+	c.mu.Unlock()
+	if old != nil {
+		old.resign()
+	}
+	go s.load()
+}
+
+// Resign stops serving a partition, and answers everything that waits in it NOT_COORDINATOR.
+func (c *Coordinator) Resign(partition int32) {
+	c.mu.Lock()
+	s := c.shards[partition]
+	delete(c.shards, partition)
+	c.mu.Unlock()
+	if s != nil {
+		s.resign()
+	}
+}
+
+// Close resigns every partition.
+func (c *Coordinator) Close() {
+	for _, s := range c.all() {
+		c.Resign(s.partition)
+	}
+}
+
+// PartitionFor is the offsets partition that holds a group.
+func (c *Coordinator) PartitionFor(groupID string) int32 {
+	return PartitionFor(groupID, c.opts.Topics.OffsetsPartitions())
+}
+
+// enter returns the active shard of a group, locked, or why there is none.
+func (c *Coordinator) enter(groupID string) (*shard, int16) {
+	p := c.PartitionFor(groupID)
+	c.mu.RLock()
+	s := c.shards[p]
+	c.mu.RUnlock()
+	if s == nil {
+		return nil, notCoordinator
+	}
+	return s, s.enter()
+}
+
+// all is a snapshot of the shards.
+func (c *Coordinator) all() []*shard {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := make([]*shard, 0, len(c.shards))
+	for _, s := range c.shards {
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package group
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// OffsetFetch versions from which something is different.
+const (
+	fetchAllTopics = 2  // null topics are all topics; errors have a field of their own
+	fetchGroups    = 8  // several groups (KIP-709)
+	fetchTopicID   = 10 // topics are named by their ids (KIP-848)
+)
+
+// OffsetFetch answers versions 1-10. Only committed offsets are seen, so that require_stable
+// (KIP-447) makes a difference only once transactions commit offsets.
+func (c *Coordinator) OffsetFetch(req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) {
+	if req.Version >= fetchGroups {
+		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(req.Groups))
+		for i := range req.Groups {
+			g, r := &req.Groups[i], &resp.Groups[i]
+			r.Default()
+			r.Group = g.Group
+			r.Topics, r.ErrorCode = c.fetch(g.Group, g.Topics, req.Version)
+		}
+		return
+	}
+	var asked []kmsg.OffsetFetchRequestGroupTopic
+	if req.Topics != nil || req.Version < fetchAllTopics {
+		asked = make([]kmsg.OffsetFetchRequestGroupTopic, len(req.Topics))
+	}
+	for i := range req.Topics {
+		asked[i].Topic, asked[i].Partitions = req.Topics[i].Topic, req.Topics[i].Partitions
+	}
+	topics, code := c.fetch(req.Group, asked, req.Version)
+	if code != none && req.Version < fetchAllTopics {
+		topics = failFetch(asked, code) // or old clients would take "no offset" for the answer
+	}
+	resp.ErrorCode = code
+	resp.Topics = oldFetchTopics(topics)
+}
+
+// fetch reads the offsets of a group, of all its topics if asked is nil.
+func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroupTopic, version int16) ([]kmsg.OffsetFetchResponseGroupTopic, int16) {
+	s, code := c.enter(groupID)
+	if code != none {
+		return nil, code
+	}
+	defer s.mu.Unlock()
+	var offsets map[string]map[int32]committed
+	if g := s.group(groupID); g != nil {
+		offsets = g.offsets
+	}
+	if asked == nil {
+		return c.fetchAll(offsets, version), none
+	}
+	out := make([]kmsg.OffsetFetchResponseGroupTopic, len(asked))
+	for i := range asked {
+		a, r := &asked[i], &out[i]
+		r.Topic, r.TopicID = a.Topic, a.TopicID
+		name, id, missing := c.fetchName(a, version)
+		r.Partitions = make([]kmsg.OffsetFetchResponseGroupTopicPartition, len(a.Partitions))
+		for j, p := range a.Partitions {
+			o, ok := offsets[name][p]
+			r.Partitions[j] = fetched(p, &o, ok && missing == none && o.of(id))
+			r.Partitions[j].ErrorCode = missing
+		}
+	}
+	return out, none
+}
+
+// fetchName finds a topic's name and its present id.
+func (c *Coordinator) fetchName(a *kmsg.OffsetFetchRequestGroupTopic, version int16) (string, TopicID, int16) {
+	if version < fetchTopicID {
+		id, _, _ := c.opts.Topics.Topic(a.Topic)
+		return a.Topic, id, none
+	}
+	name, _, ok := c.opts.Topics.TopicByID(a.TopicID)
+	if !ok {
+		return "", a.TopicID, unknownTopicID
+	}
+	return name, a.TopicID, none
+}
+
+// of says whether an offset was committed for this incarnation of its topic, as far as is known.
+func (o *committed) of(id TopicID) bool {
+	return o.topicID == id || o.topicID == TopicID{} || id == TopicID{}
+}
+
+func (c *Coordinator) fetchAll(offsets map[string]map[int32]committed, version int16) []kmsg.OffsetFetchResponseGroupTopic {
+	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(offsets))
+	for name, parts := range offsets {
+		id, _, ok := c.opts.Topics.Topic(name)
+		if !ok && version >= fetchTopicID {
+			continue // it cannot be named
+		}
+		r := kmsg.OffsetFetchResponseGroupTopic{Topic: name, TopicID: id}
+		for p, o := range parts {
+			if o.of(id) {
+				r.Partitions = append(r.Partitions, fetched(p, &o, true))
+			}
+		}
+		if len(r.Partitions) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// fetched is the answer for one partition; without an offset it is -1.
+func fetched(partition int32, o *committed, ok bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+	r := kmsg.OffsetFetchResponseGroupTopicPartition{Partition: partition, Offset: -1, LeaderEpoch: -1}
+	metadata := ""
+	if ok {
+		r.Offset, r.LeaderEpoch, metadata = o.offset, o.leaderEpoch, o.metadata
+	}
+	r.Metadata = &metadata
+	return r
+}
+
+// failFetch is an error for each partition.
+func failFetch(asked []kmsg.OffsetFetchRequestGroupTopic, code int16) []kmsg.OffsetFetchResponseGroupTopic {
+	out := make([]kmsg.OffsetFetchResponseGroupTopic, len(asked))
+	for i := range asked {
+		out[i].Topic = asked[i].Topic
+		for _, p := range asked[i].Partitions {
+			r := fetched(p, nil, false)
+			r.ErrorCode = code
+			out[i].Partitions = append(out[i].Partitions, r)
+		}
+	}
+	return out
+}
+
+// oldFetchTopics is the form of versions before 8.
+func oldFetchTopics(topics []kmsg.OffsetFetchResponseGroupTopic) []kmsg.OffsetFetchResponseTopic {
+	out := make([]kmsg.OffsetFetchResponseTopic, len(topics))
+	for i := range topics {
+		out[i].Topic = topics[i].Topic
+		out[i].Partitions = make([]kmsg.OffsetFetchResponseTopicPartition, len(topics[i].Partitions))
+		for j := range topics[i].Partitions {
+			p, r := &topics[i].Partitions[j], &out[i].Partitions[j]
+			r.Partition, r.Offset, r.LeaderEpoch = p.Partition, p.Offset, p.LeaderEpoch
+			r.Metadata, r.ErrorCode = p.Metadata, p.ErrorCode
+		}
+	}
+	return out
+}

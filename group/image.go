@@ -1,0 +1,173 @@
+package group
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"quorumlog/record"
+)
+
+// maxUnpacked bounds one batch of the log when it is decompressed, bytes.
+const maxUnpacked = 64 << 20
+
+// image is what the records of a log say, plus the soft state that a leader keeps with each group.
+type image struct {
+	groups  map[string]*group
+	live    int64 // about how many bytes the live state takes in the log
+	written int64 // bytes of the log since its live state was last written whole
+	foreign bool  // records were skipped: the log must not be rewritten from this image
+	dec     decoder
+	logger  *slog.Logger
+}
+
+func newImage(l *slog.Logger) *image {
+	return &image{groups: make(map[string]*group), logger: l}
+}
+
+// replay applies a whole log. Whatever it cannot read is skipped and logged.
+func (im *image) replay(l Log, stopped func() bool) error {
+	return l.Replay(func(b record.Batch) bool {
+		im.written += int64(len(b))
+		im.applyBatch(b)
+		return !stopped()
+	})
+}
+
+func (im *image) applyBatch(b record.Batch) {
+	if b.IsControl() {
+		return
+	}
+	if b.IsTransactional() {
+		im.skip("transactional batch", errUnknownRecord)
+		return
+	}
+	records, err := b.Records(maxUnpacked)
+	for r := range records {
+		im.apply(r.Key, r.Value)
+	}
+	if err := err(); err != nil {
+		im.skip("batch", err)
+	}
+}
+
+// apply is the only thing that changes durable state, both when the log is replayed and when
+// this leader's own records are committed. It keeps no part of key and value.
+func (im *image) apply(key, value []byte) {
+	k, err := im.dec.key(key)
+	switch {
+	case err != nil:
+		im.skip("key", err)
+	case !k.isOffset:
+		im.applyGroup(k.group, value)
+	case value == nil:
+		im.removeOffset(k.group, k.topic, k.partition)
+	default:
+		o, err := im.dec.offset(value)
+		if err != nil {
+			im.skip("offset", err)
+			return
+		}
+		im.putOffset(k.group, k.topic, k.partition, o)
+	}
+}
+
+func (im *image) skip(what string, err error) {
+	if !im.foreign || !errors.Is(err, errUnknownRecord) {
+		im.logger.Warn("skipped a record of __consumer_offsets", "what", what, "err", err)
+	}
+	im.foreign = true
+}
+
+// group returns the group of that name, which is created where need be. The name is copied.
+func (im *image) group(id string) *group {
+	g := im.groups[id]
+	if g == nil {
+		g = &group{id: strings.Clone(id)}
+		g.init()
+		im.groups[g.id] = g
+	}
+	return g
+}
+
+func (im *image) putOffset(id, topic string, partition int32, o committed) {
+	g := im.group(id)
+	parts := g.offsets[topic]
+	if parts == nil {
+		parts = make(map[int32]committed, 1)
+		if g.offsets == nil {
+			g.offsets = make(map[string]map[int32]committed, 1)
+		}
+		topic = strings.Clone(topic)
+		g.offsets[topic] = parts
+	}
+	old, replaced := parts[partition]
+	if replaced && old.metadata == o.metadata {
+		o.metadata = old.metadata
+	} else {
+		o.metadata = strings.Clone(o.metadata)
+	}
+	if replaced {
+		im.live -= offsetSize(id, topic, &old)
+	}
+	parts[partition] = o
+	im.live += offsetSize(id, topic, &o)
+}
+
+func (im *image) removeOffset(id, topic string, partition int32) {
+	g := im.groups[id]
+	if g == nil {
+		return
+	}
+	parts := g.offsets[topic]
+	old, ok := parts[partition]
+	if !ok {
+		return
+	}
+	im.live -= offsetSize(id, topic, &old)
+	delete(parts, partition)
+	if len(parts) == 0 {
+		delete(g.offsets, topic)
+	}
+	im.dropIfVoid(g)
+}
+
+func (im *image) applyGroup(id string, value []byte) {
+	if value == nil {
+		if g := im.groups[id]; g != nil && g.stored != nil {
+			im.live -= groupSize(g)
+			g.stored = nil
+			im.dropIfVoid(g)
+		}
+		return
+	}
+	if _, err := im.dec.group(value); err != nil {
+		im.skip("group", err)
+		return
+	}
+	g := im.group(id)
+	if g.stored != nil {
+		im.live -= groupSize(g)
+	}
+	g.stored = bytes.Clone(value)
+	im.live += groupSize(g)
+}
+
+// dropIfVoid forgets a group of which nothing is left.
+func (im *image) dropIfVoid(g *group) {
+	if g.stored == nil && len(g.offsets) == 0 && g.idle() && im.groups[g.id] == g {
+		delete(im.groups, g.id)
+	}
+}
+
+// recordOverhead is about what a record takes in a batch beside its key and value, bytes.
+const recordOverhead = 12
+
+func offsetSize(group, topic string, o *committed) int64 {
+	return int64(recordOverhead + 10 + len(group) + len(topic) + 42 + len(o.metadata))
+}
+
+func groupSize(g *group) int64 {
+	return int64(recordOverhead + 4 + len(g.id) + len(g.stored))
+}

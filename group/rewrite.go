@@ -1,0 +1,130 @@
+package group
+
+import (
+	"maps"
+	"slices"
+)
+
+// When a shard writes its state anew: the log has grown by rewriteFrom bytes and is
+// rewriteRatio times as long as what is live in it.
+const (
+	rewriteFrom  = 8 << 20
+	rewriteRatio = 4
+)
+
+// rewrite is a compaction: the live state is written again, group by group, at the log's tail,
+// between other writes; then everything before its beginning is trimmed. A group written late
+// contains what changed meanwhile, so that at every moment the whole log replays to the same
+// state, and so does its part from the beginning on once all groups are written.
+type rewrite struct {
+	begin  int64    // everything below is trimmed in the end
+	groups []string // still to be written
+	bytes  int64    // written so far
+}
+
+// startRewrite begins a compaction if it is time. Nothing is in flight when it is called.
+func (s *shard) startRewrite() {
+	im := s.image
+	if s.rewrite != nil || im.foreign || s.end == 0 || im.written < max(rewriteFrom, rewriteRatio*im.live) {
+		return
+	}
+	s.rewrite = &rewrite{begin: s.end, groups: slices.Collect(maps.Keys(im.groups))}
+}
+
+// rewriteNext writes the next groups of a compaction. It reports whether the writer should go on.
+func (s *shard) rewriteNext() bool {
+	if s.enter() != none {
+		return false
+	}
+	rw := s.rewrite
+	if rw == nil {
+		s.mu.Unlock()
+		return true
+	}
+	batches := s.nextGroups(rw)
+	s.mu.Unlock()
+
+	size, end, err := 0, int64(0), error(nil)
+	for _, records := range batches {
+		var n int
+		if n, end, err = s.append(records); err != nil {
+			break
+		}
+		size += n
+	}
+	if s.enter() != none {
+		return false
+	}
+	done := s.rewritten(rw, size, end, err)
+	s.mu.Unlock()
+	if done {
+		s.trim(rw.begin)
+	}
+	return true
+}
+
+// trim forgets the log's old part. If that fails, the next compaction does it.
+func (s *shard) trim(before int64) {
+	if err := s.log.Trim(before); err != nil {
+		s.logger.Warn("cannot trim __consumer_offsets", "before", before, "err", err)
+	}
+}
+
+// nextGroups is the records of at least one group, at most about one batch unless a group
+// alone has more. It is cut into batches; nothing else must be written between them.
+func (s *shard) nextGroups(rw *rewrite) [][]keyValue {
+	var out [][]keyValue
+	var batch []keyValue
+	size := 0
+	add := func(r keyValue) {
+		if n := recordOverhead + len(r.key) + len(r.value); size+n > maxBatch && len(batch) > 0 {
+			out, batch, size = append(out, batch), nil, n
+		} else {
+			size += n
+		}
+		batch = append(batch, r)
+	}
+	for len(rw.groups) > 0 && len(out) == 0 {
+		id := rw.groups[len(rw.groups)-1]
+		rw.groups = rw.groups[:len(rw.groups)-1]
+		if g := s.image.groups[id]; g != nil {
+			g.records(add)
+		}
+	}
+	if len(batch) > 0 {
+		out = append(out, batch)
+	}
+	return out
+}
+
+// records yields the group's durable state.
+func (g *group) records(add func(keyValue)) {
+	if g.stored != nil {
+		add(keyValue{groupKey(g.id), g.stored})
+	}
+	for topic, parts := range g.offsets {
+		for p, o := range parts {
+			add(keyValue{offsetKey(g.id, topic, p), o.value()})
+		}
+	}
+}
+
+// rewritten notes what was written, and reports whether that was all.
+func (s *shard) rewritten(rw *rewrite, size int, end int64, err error) bool {
+	rw.bytes += int64(size)
+	s.image.written += int64(size)
+	if err != nil {
+		s.rewrite = nil
+		s.image.written = 0 // the next attempt comes when the log has grown as for a first one
+		return false
+	}
+	if size > 0 {
+		s.end = end
+	}
+	if len(rw.groups) > 0 {
+		return false
+	}
+	s.rewrite = nil
+	s.image.written = rw.bytes
+	return true
+}
