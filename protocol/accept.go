@@ -15,11 +15,11 @@ func (s *Server) start(nc net.Conn) {
 	}
 	c, why := s.admit(nc)
 	if c == nil {
-		nc.Close()
 		s.stats.refused.Add(1)
 		if why != "" {
 			s.refused.log(s.log, slog.LevelWarn, "connection refused", "remote", nc.RemoteAddr(), "reason", why)
 		}
+		nc.Close()
 		return
 	}
 	go func() {

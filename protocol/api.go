@@ -32,7 +32,8 @@ type Answer struct {
 
 	// Wait, where it is not nil, runs on the connection's writer goroutine when all earlier
 	// requests have been answered, and fills Response before it returns. It returns early
-	// when ctx ends, which is when the peer is gone; nobody reads the response then.
+	// when ctx ends, which is when the peer is gone; nobody reads the response then. It is
+	// not run at all for a connection that ended before.
 	Wait func(ctx context.Context)
 
 	// Release, where it is not nil, is called once, after the response was written or

@@ -21,12 +21,17 @@ type Features struct {
 
 var softwarePattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
 
+// namesSoftware tells whether a request names its client's software properly (KIP-511).
+func namesSoftware(req *kmsg.ApiVersionsRequest) bool {
+	return softwarePattern.MatchString(req.ClientSoftwareName) && softwarePattern.MatchString(req.ClientSoftwareVersion)
+}
+
 // ApiVersions fills the response to req from the table. A client software name or version
 // that is not of the form KIP-511 asks for gets INVALID_REQUEST. A version of ApiVersions that
 // is not served never gets here: the connection answers it in version 0 with
 // UNSUPPORTED_VERSION and the range of ApiVersions alone.
 func (t *Table) ApiVersions(req *kmsg.ApiVersionsRequest, resp *kmsg.ApiVersionsResponse, f Features) {
-	if req.Version >= 3 && !(softwarePattern.MatchString(req.ClientSoftwareName) && softwarePattern.MatchString(req.ClientSoftwareVersion)) {
+	if req.Version >= 3 && !namesSoftware(req) {
 		resp.ErrorCode = errInvalidRequest
 		return
 	}

@@ -26,7 +26,7 @@ type frame struct {
 // Size classes of pooled buffers: powers of two, each with room for the header around a batch
 // of exactly that size.
 const (
-	minClass = 17 // 128 KiB
+	minClass = 16 // 64 KiB, the step to it of larger frames included
 	maxClass = 24 // 16 MiB
 )
 
@@ -34,7 +34,7 @@ func classSize(class int) int { return 1<<class + 1<<(class-4) }
 
 // classFor returns the smallest class that holds n bytes, -1 if n is not worth pooling.
 func classFor(n int) int {
-	if n <= freeStep || n > classSize(maxClass) {
+	if n < freeStep || n > classSize(maxClass) {
 		return -1
 	}
 	class := max(bits.Len(uint(n-1))-1, minClass)

@@ -224,9 +224,10 @@ func (c *Conn) decode(r *Request, e *entry) (err error) {
 	return c.settle(r, worst)
 }
 
-// settle replaces what was held for the worst case by what the request really takes.
+// settle replaces what was held for the worst case by what the request really takes: requests
+// that wait for each other, as JoinGroup does, must not keep others from being read.
 func (c *Conn) settle(r *Request, worst int64) error {
-	if r.Size > auditBytes && r.Key != int16(kmsg.Produce) {
+	if r.Key != int16(kmsg.Produce) && (r.charged || r.Size > auditBytes) {
 		holds, err := audit(r.Body)
 		if err != nil {
 			return fmt.Errorf("%w: %s version %d", err, r.Name(), r.Version)
@@ -282,7 +283,7 @@ func (c *Conn) handle(r *Request) {
 			r.answer = Answer{Close: true}
 		}
 	}()
-	if v, ok := r.Body.(*kmsg.ApiVersionsRequest); ok && v.Version >= 3 {
+	if v, ok := r.Body.(*kmsg.ApiVersionsRequest); ok && namesSoftware(v) {
 		c.software.Store(&software{v.ClientSoftwareName, v.ClientSoftwareVersion})
 	}
 	r.answer = c.srv.cfg.Table.apis[r.Key].Handle(c.ctx, r)
