@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/cluster"
+	"quorumlog/protocol"
+)
+
+// CreatePartitions (key 37), versions 0–3 (KIP-195).
+var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 3, b.createPartitions) })
+
+func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)
+	defer cancel()
+	seen := map[string]int{}
+	for i := range req.Topics {
+		seen[req.Topics[i].Topic]++
+	}
+	for i := range req.Topics {
+		in := &req.Topics[i]
+		out := kmsg.NewCreatePartitionsResponseTopic()
+		out.Topic = in.Topic
+		err := error(refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic)))
+		if seen[in.Topic] == 1 {
+			err = b.addPartitions(ctx, in, req.ValidateOnly)
+		}
+		out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		resp.Topics = append(resp.Topics, out)
+	}
+	return nil
+}
+
+func (b *Broker) addPartitions(ctx context.Context, in *kmsg.CreatePartitionsRequestTopic, dry bool) error {
+	assignments := make([][]int32, len(in.Assignment))
+	for i, a := range in.Assignment {
+		assignments[i] = a.Replicas
+	}
+	_, err := b.change(ctx, dry, func(im *cluster.Image) ([]cluster.Record, error) {
+		return cluster.AddPartitions(im, in.Topic, in.Count, assignments, nil)
+	})
+	return err
+}

@@ -1,0 +1,96 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/cluster"
+	"quorumlog/protocol"
+)
+
+// CreateTopics (key 19), versions 2–7. From v5 on the answer holds the topic's configuration
+// (KIP-525), from v7 on its id.
+var _ = route(func(b *Broker) protocol.API { return protocol.Serve(2, 7, b.createTopics) })
+
+func (b *Broker) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)
+	defer cancel()
+	count := map[string]int{}
+	for i := range req.Topics {
+		count[req.Topics[i].Topic]++
+	}
+	for i := range req.Topics {
+		in := &req.Topics[i]
+		if count[in.Topic] == 0 {
+			continue // answered already
+		}
+		out := kmsg.NewCreateTopicsResponseTopic()
+		out.Topic = in.Topic
+		err := error(refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic)))
+		if count[in.Topic] == 1 {
+			err = b.createTopic(ctx, in, req.ValidateOnly, &out)
+		}
+		count[in.Topic] = 0
+		out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		resp.Topics = append(resp.Topics, out)
+	}
+	return nil
+}
+
+func (b *Broker) createTopic(ctx context.Context, in *kmsg.CreateTopicsRequestTopic, dry bool, out *kmsg.CreateTopicsResponseTopic) error {
+	if isInternal(in.Topic) {
+		return refuse(kerr.InvalidTopicException, fmt.Sprintf("The topic '%s' is internal: the cluster makes it by itself.", in.Topic))
+	}
+	spec, err := b.topicSpec(in)
+	if err != nil {
+		return err
+	}
+	im, err := b.change(ctx, dry, func(im *cluster.Image) ([]cluster.Record, error) { return cluster.CreateTopic(im, spec, nil) })
+	if err != nil {
+		return err
+	}
+	if t := im.Topic(spec.Name); t != nil {
+		out.NumPartitions, out.ReplicationFactor = int32(len(t.Partitions)), int16(len(t.Partitions[0].Replicas))
+		if !dry {
+			out.TopicID = t.ID
+		}
+	}
+	out.Configs = b.createdConfigs(spec.Configs)
+	return nil
+}
+
+// topicSpec translates and checks everything that does not depend on the metadata.
+func (b *Broker) topicSpec(in *kmsg.CreateTopicsRequestTopic) (cluster.NewTopic, error) {
+	spec := b.newTopic(in.Topic)
+	spec.Partitions, spec.ReplicationFactor = in.NumPartitions, in.ReplicationFactor
+	for _, a := range in.ReplicaAssignment {
+		spec.Assignments = append(spec.Assignments, cluster.Assignment{Partition: a.Partition, Replicas: a.Replicas})
+	}
+	spec.Configs = make(map[string]string, len(in.Configs))
+	for _, c := range in.Configs {
+		if c.Value == nil {
+			return spec, refuse(kerr.InvalidConfig, fmt.Sprintf("Null value not supported for topic configs: %s", c.Name))
+		}
+		spec.Configs[c.Name] = *c.Value
+	}
+	if err := b.settings.ValidateTopic(spec.Configs); err != nil {
+		return spec, refuse(kerr.InvalidConfig, err.Error())
+	}
+	return spec, nil
+}
+
+// createdConfigs lists a new topic's configuration as the answer carries it (KIP-525).
+func (b *Broker) createdConfigs(overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+	entries := b.settings.DescribeTopic(overrides)
+	out := make([]kmsg.CreateTopicsResponseTopicConfig, len(entries))
+	for i, e := range entries {
+		out[i].Default()
+		out[i].Name, out[i].Value, out[i].ReadOnly = e.Name, e.Value, e.ReadOnly
+		out[i].Source, out[i].IsSensitive = int8(e.Source), e.Sensitive
+	}
+	return out
+}

@@ -1,0 +1,17 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/protocol"
+)
+
+// LeaveGroup (key 13), versions 0–5; several members from v3 on (KIP-345).
+var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 5, b.leaveGroup) })
+
+func (b *Broker) leaveGroup(_ context.Context, req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) error {
+	b.groups.LeaveGroup(req, resp)
+	return nil
+}

@@ -1,0 +1,247 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/cluster"
+	"quorumlog/protocol"
+	"quorumlog/record"
+	"quorumlog/replication"
+)
+
+// Produce (key 0), versions 3–13; 0–2 are advertised because librdkafka stops compressing
+// without them (KAFKA-18659), and are refused as Kafka refuses them: their format is gone.
+//
+// Decided in order: every batch is checked and proposed. Waited for: its commit. acks=1 is
+// answered like acks=all, as a group's commit is what makes a record durable.
+var _ = route(func(b *Broker) protocol.API {
+	return protocol.API{Key: 0, Min: 3, Max: 13, AdvertiseZero: true, Handle: b.produce}
+})
+
+// produced is one partition's place in an answer, waiting for its batch.
+type produced struct {
+	out    *kmsg.ProduceResponseTopicPartition
+	append *replication.Append // nil where out already holds an error
+	name   string
+	part   int32
+}
+
+func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
+	req := r.Body.(*kmsg.ProduceRequest)
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	expectTopics(req, resp)
+	pending := make([]produced, 0, 8)
+	im := b.meta.Image()
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		topic, err := topicOf(im, t.Topic, t.TopicID, req.Version >= 13)
+		for j := range t.Partitions {
+			p := produced{out: &resp.Topics[i].Partitions[j], part: t.Partitions[j].Partition, name: t.Topic}
+			perr := err
+			if perr == nil {
+				p.name = topic.Name
+				p.append, perr = b.propose(ctx, r, topic, &t.Partitions[j])
+			}
+			if perr != nil {
+				p.fail(perr)
+			}
+			pending = append(pending, p)
+		}
+	}
+	if req.Acks == 0 {
+		return unacknowledged(r, pending)
+	}
+	timeout := time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond
+	return protocol.Answer{Response: resp, Wait: func(ctx context.Context) {
+		if !awaitAppends(ctx, pending, timeout) {
+			r.KeepFrame() // the group may still hold batches that lie in it
+		}
+	}}
+}
+
+// expectTopics lays out the answer: one entry for each of the request's partitions.
+func expectTopics(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) {
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	for i := range req.Topics {
+		from, to := &req.Topics[i], &resp.Topics[i]
+		to.Default()
+		to.Topic, to.TopicID = from.Topic, from.TopicID
+		to.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(from.Partitions))
+		for j := range from.Partitions {
+			p := &to.Partitions[j]
+			p.Default()
+			p.Partition = from.Partitions[j].Partition
+			p.BaseOffset, p.LogAppendTime, p.LogStartOffset = -1, -1, -1
+		}
+	}
+}
+
+// propose checks one batch and hands it to its partition.
+func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition) (*replication.Append, error) {
+	req := r.Body.(*kmsg.ProduceRequest)
+	if req.Acks < -1 || req.Acks > 1 {
+		return nil, kerr.InvalidRequiredAcks
+	}
+	if isInternal(t.Name) && !isAdminClient(r.ClientID) {
+		return nil, refuse(kerr.InvalidTopicException, fmt.Sprintf("The topic '%s' is internal: clients may not produce to it.", t.Name))
+	}
+	if b.disk.full() {
+		return nil, kerr.KafkaStorageError
+	}
+	x, err := b.replica(t, in.Partition)
+	if err != nil {
+		return nil, err
+	}
+	batch, err := b.admit(in.Records, x, req.Version)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.replicas.ready(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if req.Acks == -1 && len(x.voters) < x.settings().MinInSyncReplicas {
+		return nil, kerr.NotEnoughReplicas
+	}
+	return p.Append(batch), nil
+}
+
+// maxDecompressed bounds what a client's batch may unpack to, bytes.
+const maxDecompressed = 128 << 20
+
+// admit validates what a client sent for a partition and gives it the topic's time and codec.
+// Timestamps are judged by this node's clock.
+func (b *Broker) admit(records []byte, x *replica, version int16) (record.Batch, error) {
+	batch, rest, err := record.Split(records)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", record.ErrCorrupt, err)
+	}
+	if len(rest) > 0 {
+		return nil, refuse(kerr.InvalidRecord, fmt.Sprintf("Produce requests with version %d must contain exactly one record batch per partition.", version))
+	}
+	c, now := x.settings(), b.now().UnixMilli()
+	limits := record.Limits{
+		MaxBatchBytes: c.MaxMessageBytes, MaxDecompressed: maxDecompressed,
+		RequireKey: c.Cleanup.Compacts(), NoZstd: version < 7,
+	}
+	if !c.LogAppendTime {
+		limits.MinTimestamp, limits.MaxTimestamp = minus(now, c.TimestampBeforeMs), plus(now, c.TimestampAfterMs)
+	}
+	if err := record.Validate(batch, limits); err != nil {
+		return nil, err
+	}
+	if c.Compression != "producer" {
+		codec, err := storedCodec(c.Compression)
+		if err != nil {
+			return nil, err
+		}
+		if batch, err = record.Recompress(batch, codec, c.CompressionLevel, maxDecompressed); err != nil {
+			return nil, err
+		}
+	}
+	if c.LogAppendTime {
+		batch.SetLogAppendTime(now)
+	}
+	return batch, nil
+}
+
+// storedCodec is the codec of a topic's compression.type other than "producer".
+func storedCodec(name string) (record.Codec, error) {
+	if name == "uncompressed" {
+		return record.None, nil
+	}
+	return record.ParseCodec(name)
+}
+
+// plus and minus stay within what a timestamp can hold.
+func plus(now, ms int64) int64 {
+	if ms > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + ms
+}
+
+func minus(now, ms int64) int64 {
+	if ms > now {
+		return 0
+	}
+	return now - ms
+}
+
+// unacknowledged ends a request with acks=0: nothing is answered, but an error closes the
+// connection, which is how such a client learns that its metadata is stale.
+func unacknowledged(r *protocol.Request, pending []produced) protocol.Answer {
+	r.KeepFrame()
+	for i := range pending {
+		if pending[i].append == nil {
+			return protocol.Answer{Close: true}
+		}
+	}
+	return protocol.Answer{}
+}
+
+// isAdminClient reports whether the client has the id with which Kafka's own tools may write to
+// internal topics.
+func isAdminClient(id *string) bool { return id != nil && *id == "__admin_client" }
+
+// awaitAppends fills in the results, and reports whether all batches are settled.
+func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration) bool {
+	var timer *time.Timer
+	settled, expired := true, false
+	for i := range pending {
+		p := &pending[i]
+		if p.append == nil {
+			continue
+		}
+		select {
+		case <-p.append.Done():
+			p.finish()
+			continue
+		default:
+		}
+		if timer == nil {
+			timer = time.NewTimer(timeout)
+			defer timer.Stop()
+		}
+		if !expired {
+			select {
+			case <-p.append.Done():
+				p.finish()
+				continue
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			expired = true
+		}
+		p.fail(kerr.RequestTimedOut)
+		settled = false
+	}
+	return settled
+}
+
+func (p *produced) finish() {
+	res, err := p.append.Result()
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	p.out.BaseOffset, p.out.LogAppendTime, p.out.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.StartOffset
+}
+
+func (p *produced) fail(err error) {
+	p.out.ErrorCode = code(err)
+	p.out.ErrorMessage = message(err)
+	var bad *record.RecordError
+	if errors.As(err, &bad) {
+		r := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		r.RelativeOffset, r.ErrorMessage = int32(bad.Index), message(bad.Err)
+		p.out.ErrorRecords = append(p.out.ErrorRecords, r)
+	}
+}

@@ -1,0 +1,310 @@
+// Package broker wires the parts of a node together and answers Kafka's APIs, one file each.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"quorumlog/broker/config"
+	"quorumlog/cluster"
+	"quorumlog/group"
+	"quorumlog/log"
+	"quorumlog/protocol"
+	"quorumlog/replication"
+)
+
+// Config is what a broker is started with.
+type Config struct {
+	NodeID  int32
+	DataDir string
+	// Listen is where clients connect, HOST:PORT; port 0 takes any free one.
+	Listen string
+	// Advertise is where clients are told to connect; empty: chosen connection by connection.
+	Advertise string
+	// RaftListen is where other nodes connect.
+	RaftListen string
+	// AdminListen serves health and metrics; empty turns it off.
+	AdminListen string
+	// Voters are the first members of the metadata group; none means this node alone.
+	Voters []Voter
+	// Join lists nodes of a running cluster to join.
+	Join     []string
+	Settings *config.Values
+	Logger   *slog.Logger
+	Version  string
+}
+
+// Voter is a first member of the metadata group.
+type Voter struct {
+	ID   int32
+	Addr string // HOST:PORT of its Raft listener
+}
+
+// Broker is one running node.
+type Broker struct {
+	id       int32
+	dataDir  string
+	settings *config.Values
+	log      *slog.Logger
+	now      func() time.Time
+
+	dir         *cluster.DataDir
+	stable      *replication.StableStore
+	node        *replication.Node
+	meta        *cluster.Metadata
+	replicas    *replicas
+	groups      *group.Coordinator
+	sessions    *fetchSessions
+	producerIDs producerIDs
+	disk        *disk
+	advertise   *advertiser
+	apis        *protocol.Table
+	server      *protocol.Server
+	listener    net.Listener
+
+	ctx        context.Context // of background work
+	cancel     context.CancelFunc
+	background sync.WaitGroup
+	retain     chan struct{} // asks for a retention round now
+}
+
+// Open starts a broker: when it returns, clients are served. What can be told wrong from the
+// configuration alone is refused before anything is written.
+func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
+	b := &Broker{
+		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: time.Now,
+		retain: make(chan struct{}, 1),
+	}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			_ = b.closeParts()
+		}
+	}()
+	// The port first: a second broker on the same address must not touch the data.
+	if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, listenError(cfg.Listen, err)
+	}
+	if err := b.openStorage(); err != nil {
+		return nil, err
+	}
+	if err := b.openMetadata(ctx, cfg); err != nil {
+		return nil, err
+	}
+	b.openPartitions()
+	b.serve()
+	return b, nil
+}
+
+func listenError(addr string, err error) error {
+	return fmt.Errorf("cannot listen on %s: %w; is another broker running there? choose another address with --listen", addr, errors.Unwrap(err))
+}
+
+// openStorage locks the data directory and opens what all partitions share.
+func (b *Broker) openStorage() error {
+	dir, err := cluster.OpenDataDir(b.dataDir, b.id)
+	if err != nil {
+		return err
+	}
+	b.dir = dir
+	if b.stable, err = replication.OpenStableStore(filepath.Join(b.dataDir, "raft.db")); err != nil {
+		return err
+	}
+	b.node = &replication.Node{
+		ID: b.id, Identity: dir.Identity(),
+		Files: log.NewFiles(0), Syncer: log.NewSyncer(),
+		Stable: b.stable, Transport: replication.NewTransport(b.id),
+		Logger: b.log.With("part", "replication"),
+	}
+	b.disk = newDisk(b.dataDir, b.settings.Int("log.reserve.bytes"), b.log)
+	b.disk.check()
+	return nil
+}
+
+// openMetadata joins the metadata group and registers this broker.
+func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
+	const group = "cluster"
+	b.meta, err = cluster.Open(cluster.Options{
+		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
+		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
+		Logger: b.log.With("part", "metadata"),
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.dir.SetClusterID(b.meta.Image().ClusterID()); err != nil {
+		return err
+	}
+	host, port, err := advertised(cfg.Advertise, b.listener.Addr())
+	if err != nil {
+		return err
+	}
+	b.advertise = newAdvertiser(host, port, b.log)
+	im, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
+		return cluster.RegisterBroker(im, cluster.Broker{
+			ID: b.id, Incarnation: cluster.NewTopicID(nil).String(), Identity: b.dir.Identity(),
+			Host: host, Port: port, Rack: b.settings.String("broker.rack"),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	b.applySettings(im)
+	b.producerIDs.allocate = b.meta.AllocateProducerIDs
+	return nil
+}
+
+// advertised splits --advertise; an empty host means that it is chosen connection by connection.
+func advertised(addr string, bound net.Addr) (host string, port int32, err error) {
+	boundPort := int32(bound.(*net.TCPAddr).Port)
+	if addr == "" {
+		return "", boundPort, nil
+	}
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("--advertise %s is not HOST:PORT: %w", addr, err)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("--advertise %s: port %q is not a number from 1 to 65535", addr, text)
+	}
+	return host, int32(n), nil
+}
+
+// openPartitions registers the replicas that belong here and opens them in the background;
+// a client that asks for one sooner opens it itself.
+func (b *Broker) openPartitions() {
+	b.groups = b.newGroups()
+	b.sessions = newFetchSessions(int(b.settings.Int("max.incremental.fetch.session.cache.slots")))
+	b.replicas = &replicas{
+		node: b.node, root: filepath.Join(b.dataDir, "topics"), self: b.id, log: b.log,
+		onRole: b.onRole, all: map[replicaKey]*replica{},
+		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
+	}
+	opened := make(chan struct{}, 1)
+	b.meta.Watch(func(old, now *cluster.Image) {
+		b.onImage(old, now)
+		select {
+		case opened <- struct{}{}:
+		default:
+		}
+	})
+	b.replicas.follow(nil, b.meta.Image())
+	b.replicas.sweep(b.meta.Image())
+	opened <- struct{}{}
+	b.background.Go(func() { b.openLoop(opened) })
+	b.background.Go(b.retentionLoop)
+}
+
+// onImage follows a change of the metadata. It runs on the goroutine that applies them.
+func (b *Broker) onImage(old, now *cluster.Image) {
+	if settingsChanged(old, now, b.id) {
+		b.applySettings(now)
+	}
+	gone := b.replicas.follow(old, now)
+	if len(gone) > 0 {
+		b.groups.OnTopicsDeleted(gone...)
+	}
+}
+
+func (b *Broker) openLoop(wake <-chan struct{}) {
+	for {
+		select {
+		case <-wake:
+			b.replicas.openAll(b.ctx)
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Broker) serve() {
+	b.apis = b.table()
+	b.server = protocol.NewServer(protocol.Config{
+		Table: b.apis, Logger: b.log.With("part", "protocol"),
+		MaxRequestBytes:     int(b.settings.Int("socket.request.max.bytes")),
+		MaxConnections:      int(b.settings.Int("max.connections")),
+		MaxConnectionsPerIP: int(b.settings.Int("max.connections.per.ip")),
+		IdleTimeout:         time.Duration(b.settings.Int("connections.max.idle.ms")) * time.Millisecond,
+	})
+	b.background.Go(func() {
+		if err := b.server.Serve(b.listener); err != nil && !errors.Is(err, protocol.ErrServerClosed) {
+			b.log.Error("the listener failed", "err", err)
+		}
+	})
+}
+
+// Addr is the address on which clients are served.
+func (b *Broker) Addr() net.Addr { return b.listener.Addr() }
+
+// Failed is closed when the broker cannot go on: its metadata could not be applied. Err says why.
+func (b *Broker) Failed() <-chan struct{} { return b.meta.Failed() }
+
+// Err is the reason of Failed.
+func (b *Broker) Err() error { return b.meta.Err() }
+
+// Close stops serving, lets requests that were decided be answered, and closes all files. It
+// returns when everything is on disk, or with ctx's error when that takes too long.
+func (b *Broker) Close(ctx context.Context) error {
+	err := b.server.Shutdown(ctx)
+	done := make(chan error, 1)
+	go func() { done <- b.closeParts() }()
+	select {
+	case e := <-done:
+		return errors.Join(err, e)
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("closing the data directory: %w", ctx.Err()))
+	}
+}
+
+// closeParts closes whatever is open, in the opposite order of Open.
+func (b *Broker) closeParts() error {
+	var errs []error
+	b.cancel()
+	if b.listener != nil {
+		b.listener.Close()
+	}
+	b.background.Wait()
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	if b.replicas != nil {
+		errs = append(errs, b.replicas.close())
+	}
+	if b.meta != nil {
+		errs = append(errs, b.meta.Close())
+	}
+	if b.node != nil {
+		errs = append(errs, b.node.Close())
+	}
+	if b.stable != nil {
+		errs = append(errs, b.stable.Close())
+	}
+	if b.dir != nil {
+		errs = append(errs, b.dir.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// address is where a client reaches a broker.
+func (b *Broker) address(c *protocol.Conn, n *cluster.Broker) (string, int32) {
+	if n.ID == b.id {
+		return b.advertise.self(c.LocalAddr(), c.RemoteAddr())
+	}
+	return n.Host, n.Port
+}
+
+// controllerFor is the node that clients send administrative requests to.
+func (b *Broker) controllerFor(im *cluster.Image) int32 {
+	if node, _ := b.meta.Leader(); node >= 0 && im.Broker(node) != nil {
+		return node
+	}
+	return -1
+}

@@ -1,0 +1,149 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"quorumlog/cluster"
+	"quorumlog/group"
+	"quorumlog/protocol"
+	"quorumlog/record"
+	"quorumlog/replication"
+)
+
+// ensureInternal returns one of the cluster's own topics, making it where it is not there yet.
+func (b *Broker) ensureInternal(ctx context.Context, name string) (*cluster.Topic, error) {
+	if t := b.meta.Image().Topic(name); t != nil {
+		return t, nil
+	}
+	if name != offsetsTopic {
+		return nil, fmt.Errorf("topic '%s': %w", name, cluster.ErrInvalidTopicName)
+	}
+	spec := cluster.NewTopic{
+		Name:       offsetsTopic,
+		Partitions: int32(b.settings.Int("offsets.topic.num.partitions")),
+		// A cluster smaller than the wanted factor starts with what it has.
+		ReplicationFactor: int16(min(b.settings.Int("offsets.topic.replication.factor"), b.liveBrokers())),
+		Configs: map[string]string{
+			"cleanup.policy":   "compact",
+			"compression.type": "producer",
+			"segment.bytes":    fmt.Sprint(b.settings.Int("offsets.topic.segment.bytes")),
+		},
+	}
+	return b.ensure(ctx, spec)
+}
+
+func (b *Broker) liveBrokers() (n int64) {
+	for _, x := range b.meta.Image().Brokers() {
+		if !x.Fenced {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+// newGroups returns the group coordinator with this broker's settings.
+func (b *Broker) newGroups() *group.Coordinator {
+	ms := func(name string) time.Duration { return time.Duration(b.settings.Int(name)) * time.Millisecond }
+	delay := ms("group.initial.rebalance.delay.ms")
+	if delay == 0 {
+		delay = -1 // none; 0 would be the default
+	}
+	return group.New(group.Options{
+		Topics: groupTopics{b}, Logger: b.log.With("part", "groups"),
+		InitialRebalanceDelay: delay,
+		MinSessionTimeout:     ms("group.min.session.timeout.ms"),
+		MaxSessionTimeout:     ms("group.max.session.timeout.ms"),
+		MaxSize:               int(b.settings.Int("group.max.size")),
+		MaxOffsetMetadata:     int(b.settings.Int("offset.metadata.max.bytes")),
+		OffsetsRetention:      time.Duration(b.settings.Int("offsets.retention.minutes")) * time.Minute,
+		RetentionCheck:        ms("offsets.retention.check.interval.ms"),
+		CommitTimeout:         ms("offsets.commit.timeout.ms"),
+	})
+}
+
+// groupTopics answers the coordinator's questions from the metadata.
+type groupTopics struct{ b *Broker }
+
+func (g groupTopics) Topic(name string) (group.TopicID, int32, bool) {
+	if t := g.b.meta.Image().Topic(name); t != nil {
+		return group.TopicID(t.ID), int32(len(t.Partitions)), true
+	}
+	return group.TopicID{}, 0, false
+}
+
+func (g groupTopics) TopicByID(id group.TopicID) (string, int32, bool) {
+	if t := g.b.meta.Image().TopicByID(cluster.TopicID(id)); t != nil {
+		return t.Name, int32(len(t.Partitions)), true
+	}
+	return "", 0, false
+}
+
+func (g groupTopics) OffsetsPartitions() int32 {
+	if t := g.b.meta.Image().Topic(offsetsTopic); t != nil {
+		return int32(len(t.Partitions))
+	}
+	return int32(g.b.settings.Int("offsets.topic.num.partitions"))
+}
+
+// onRole hands the offsets partitions that this node leads to the group coordinator. It is
+// called in order for each partition.
+func (b *Broker) onRole(x *replica, p *replication.Partition, s replication.State) {
+	if x.topic != offsetsTopic {
+		return
+	}
+	if s.Leading {
+		b.groups.Lead(x.key.partition, s.Epoch, groupLog{p})
+	} else {
+		b.groups.Resign(x.key.partition)
+	}
+}
+
+// groupLog is a partition of the offsets topic as the coordinator sees it.
+type groupLog struct{ p *replication.Partition }
+
+func (l groupLog) Append(r record.Batch) group.Pending { return groupAppend{l.p.Append(r)} }
+
+func (l groupLog) Replay(yield func(record.Batch) bool) error {
+	return l.p.Batches(l.p.StartOffset(), l.p.HighWatermark(), yield)
+}
+
+// trimTimeout bounds how long the coordinator waits for a DeleteRecords of its own.
+const trimTimeout = 30 * time.Second
+
+func (l groupLog) Trim(before int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), trimTimeout)
+	defer cancel()
+	_, err := l.p.DeleteRecords(ctx, before)
+	return err
+}
+
+// groupAppend is an append whose errors the coordinator knows by its own names.
+type groupAppend struct{ *replication.Append }
+
+func (a groupAppend) Err() error {
+	_, err := a.Result()
+	switch {
+	case errors.Is(err, replication.ErrNotLeader), errors.Is(err, replication.ErrStorage):
+		return fmt.Errorf("%w: %w", group.ErrNotLeader, err)
+	case errors.Is(err, record.ErrTooLarge):
+		return fmt.Errorf("%w: %w", group.ErrTooLarge, err)
+	}
+	return err
+}
+
+func (a groupAppend) Offset() int64 {
+	r, _ := a.Result()
+	return r.BaseOffset
+}
+
+// clientOf names the client of a request as DescribeGroups shows it.
+func clientOf(r *protocol.Request) group.ClientInfo {
+	c := group.ClientInfo{Host: "/" + addrOf(r.Conn.RemoteAddr()).String()}
+	if r.ClientID != nil {
+		c.ID = *r.ClientID
+	}
+	return c
+}

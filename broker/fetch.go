@@ -1,0 +1,243 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/log"
+	"quorumlog/protocol"
+	"quorumlog/replication"
+)
+
+// fetching is one Fetch request from its decision to its answer. It belongs to the goroutine
+// that writes the connection's answers.
+type fetching struct {
+	b             *Broker
+	plan          *fetchPlan
+	resp          *protocol.FetchResponse
+	drained       <-chan struct{}
+	readCommitted bool
+	byID          bool
+	minBytes      int
+	maxBytes      int
+
+	results []fetchResult // one for each partition of the plan
+	bytes   int
+	failed  bool
+}
+
+// fetchResult is what was read of one partition.
+type fetchResult struct {
+	err       *kerr.Error
+	highMark  int64
+	stable    int64
+	logStart  int64
+	leader    replication.State
+	diverging *log.EpochStart // epoch and its end offset, where the client's log has diverged
+	view      log.View
+	p         *replication.Partition
+}
+
+// run waits until the request can be answered and fills in the answer.
+func (f *fetching) run(ctx context.Context, maxWait time.Duration) {
+	f.results = make([]fetchResult, len(f.plan.parts))
+	f.read(ctx)
+	if maxWait > 0 && !f.enough() && len(f.plan.parts) > 0 {
+		f.wait(ctx, maxWait)
+	}
+	f.answer()
+}
+
+func (f *fetching) enough() bool { return f.failed || f.bytes >= f.minBytes }
+
+// wait reads again whenever one of the partitions has moved, until it is enough or time is up.
+func (f *fetching) wait(ctx context.Context, maxWait time.Duration) {
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	wake := make(chan struct{}, 1)
+	for i := range f.results {
+		if p := f.results[i].p; p != nil {
+			defer p.Watch(wake)()
+		}
+	}
+	// Something may have come between the first read and Watch.
+	for again := true; again; {
+		f.release()
+		f.read(ctx)
+		if f.enough() {
+			return
+		}
+		select {
+		case <-wake:
+		case <-timer.C:
+			again = false
+		case <-ctx.Done():
+			again = false
+		case <-f.drained:
+			again = false
+		}
+	}
+}
+
+// read reads every partition of the plan, within the request's limits.
+func (f *fetching) read(ctx context.Context) {
+	f.bytes, f.failed = 0, false
+	for i, part := range f.plan.parts {
+		r := &f.results[i]
+		*r = fetchResult{highMark: -1, stable: -1, logStart: -1, leader: replication.State{Leader: -1, Epoch: -1}}
+		if err := f.readOne(ctx, part, r); err != nil {
+			r.err = codeOf(err)
+			f.failed = true
+		}
+		if r.diverging != nil {
+			f.failed = true
+		}
+		f.bytes += r.view.Size
+	}
+}
+
+func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchResult) error {
+	topic, err := topicOf(f.b.meta.Image(), part.topic, part.id, f.byID)
+	if err != nil {
+		return err
+	}
+	x, err := f.b.replica(topic, part.partition)
+	if err != nil {
+		return err
+	}
+	p, err := f.b.replicas.ready(ctx, x)
+	if err != nil {
+		return err
+	}
+	r.p, r.leader = p, p.State()
+	if err := checkEpoch(r.leader, part.leaderEpoch); err != nil {
+		return err
+	}
+	r.highMark, r.stable, r.logStart = p.HighWatermark(), p.LastStableOffset(), p.StartOffset()
+	if r.diverging = divergence(p, part); r.diverging != nil {
+		return nil
+	}
+	limit := r.highMark
+	if f.readCommitted {
+		limit = r.stable
+	}
+	// The first partition with records may exceed the limits, so that a large batch can always
+	// be read.
+	room := max(min(f.maxBytes-f.bytes, int(part.maxBytes)), 0)
+	r.view, err = p.Read(part.offset, limit, room, f.bytes == 0)
+	return err
+}
+
+// checkEpoch refuses a partition that this node does not lead, and a client whose idea of the
+// leader is older or newer than this node's (KIP-320); -1 is no idea.
+func checkEpoch(s replication.State, epoch int32) error {
+	switch {
+	case epoch >= 0 && epoch < s.Epoch:
+		return kerr.FencedLeaderEpoch
+	case epoch > s.Epoch:
+		return kerr.UnknownLeaderEpoch
+	case !s.Leading:
+		return kerr.NotLeaderForPartition
+	}
+	return nil
+}
+
+// divergence finds where the client's log and this one part (KIP-595); nil where they do not.
+func divergence(p *replication.Partition, part *fetchPartition) *log.EpochStart {
+	if part.lastEpoch < 0 {
+		return nil
+	}
+	epoch, end := p.EpochEnd(part.lastEpoch)
+	if epoch == part.lastEpoch && end >= part.offset {
+		return nil
+	}
+	return &log.EpochStart{Epoch: epoch, Start: end}
+}
+
+// release lets go of the files that the answer points into.
+func (f *fetching) release() {
+	for i := range f.results {
+		f.results[i].view.Release()
+	}
+}
+
+// answer fills in the response; a session's answer leaves out partitions without news.
+func (f *fetching) answer() {
+	served := map[*fetchPartition]bool{}
+	if s := f.plan.session; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	at := map[partitionKey]int{} // topic → place in the response
+	for i, part := range f.plan.parts {
+		r := &f.results[i]
+		if known := part.origin; known != nil {
+			if !known.news(r) && f.plan.incremental {
+				continue
+			}
+			if r.view.Size > 0 {
+				served[known] = true
+			}
+		}
+		k := part.key(f.byID)
+		k.partition = 0
+		t, ok := at[k]
+		if !ok {
+			t = len(f.resp.Topics)
+			at[k] = t
+			topic := kmsg.NewFetchResponseTopic()
+			topic.Topic, topic.TopicID = part.topic, part.id
+			f.resp.Topics = append(f.resp.Topics, topic)
+			f.resp.Sections = append(f.resp.Sections, nil)
+		}
+		f.resp.Topics[t].Partitions = append(f.resp.Topics[t].Partitions, f.partition(part, r))
+		f.resp.Sections[t] = append(f.resp.Sections[t], sections(&r.view))
+	}
+	if s := f.plan.session; s != nil {
+		s.rotate(served)
+	}
+}
+
+// news reports whether the client does not know this result yet, and remembers it as told.
+func (p *fetchPartition) news(r *fetchResult) bool {
+	code := int16(0)
+	if r.err != nil {
+		code = r.err.Code
+	}
+	is := !p.told || code != 0 || p.lastError != code || r.view.Size > 0 || r.diverging != nil ||
+		p.highMark != r.highMark || p.logStart != r.logStart
+	p.told, p.lastError, p.highMark, p.logStart = true, code, r.highMark, r.logStart
+	return is
+}
+
+func (f *fetching) partition(part *fetchPartition, r *fetchResult) kmsg.FetchResponseTopicPartition {
+	out := kmsg.NewFetchResponseTopicPartition()
+	out.Partition = part.partition
+	out.RecordBatches = []byte{} // never null: some clients take that for an error
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = r.highMark, r.stable, r.logStart
+	if f.readCommitted {
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	}
+	if r.diverging != nil {
+		out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = r.diverging.Epoch, r.diverging.Start
+	}
+	if r.err != nil {
+		out.ErrorCode = r.err.Code
+		if errors.Is(r.err, kerr.NotLeaderForPartition) || errors.Is(r.err, kerr.FencedLeaderEpoch) {
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = r.leader.Leader, r.leader.Epoch
+		}
+	}
+	return out
+}
+
+func sections(v *log.View) []protocol.Section {
+	out := make([]protocol.Section, len(v.Sections))
+	for i, s := range v.Sections {
+		out[i] = protocol.Section{File: s.File, Off: s.Off, Mem: s.Mem}
+	}
+	return out
+}

@@ -1,0 +1,326 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"quorumlog/broker/config"
+	"quorumlog/cluster"
+	"quorumlog/group"
+	"quorumlog/replication"
+)
+
+// replicaKey names a partition for good: topic ids are never used twice.
+type replicaKey struct {
+	topic     cluster.TopicID
+	partition int32
+}
+
+// replica is this node's copy of one partition. It is opened when first needed: after a start
+// the one that a client asks for is opened at once, the rest in the background.
+type replica struct {
+	key    replicaKey
+	topic  string
+	dir    string
+	voters []int32
+
+	opening sync.Mutex
+	removed bool // guarded by opening
+
+	mu     sync.Mutex
+	p      *replication.Partition
+	err    error              // why it could not be opened
+	config config.TopicConfig // what applies now
+	led    chan struct{}      // closed once the partition has led; a group of one waits for it
+	once   sync.Once
+}
+
+// replicas holds the partitions that the metadata places on this node.
+type replicas struct {
+	node   *replication.Node
+	root   string // DATA/topics
+	self   int32
+	log    *slog.Logger
+	onRole func(*replica, *replication.Partition, replication.State)
+	config func(*cluster.Topic) config.TopicConfig
+
+	mu     sync.RWMutex
+	all    map[replicaKey]*replica
+	closed bool
+}
+
+// get returns the replica, or nil where the metadata does not place it here.
+func (r *replicas) get(topic cluster.TopicID, partition int32) *replica {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.all[replicaKey{topic, partition}]
+}
+
+// list returns all replicas.
+func (r *replicas) list() []*replica {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]*replica, 0, len(r.all))
+	for _, x := range r.all {
+		out = append(out, x)
+	}
+	return out
+}
+
+// follow brings the set of replicas in line with an image: added ones are registered (and
+// opened later), those of deleted topics are removed with their files. It returns the topics
+// that are gone.
+func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	var gone []*replica
+	all := old == nil || settingsChanged(old, now, r.self) // a topic's defaults are the broker's settings
+	for _, t := range now.Topics() {
+		if all || old.TopicByID(t.ID) != t {
+			r.place(t)
+		}
+	}
+	for k, x := range r.all {
+		t := now.TopicByID(k.topic)
+		if t == nil || int(k.partition) >= len(t.Partitions) || !slices.Contains(t.Partitions[k.partition].Replicas, r.self) {
+			delete(r.all, k)
+			gone = append(gone, x)
+		}
+	}
+	r.mu.Unlock()
+	for _, x := range gone {
+		go x.remove(r.log)
+	}
+	if old != nil {
+		for _, t := range old.Topics() {
+			if now.TopicByID(t.ID) == nil {
+				deleted = append(deleted, group.DeletedTopic{Name: t.Name, ID: t.ID})
+			}
+		}
+	}
+	return deleted
+}
+
+// place registers the topic's replicas that belong here and hands changed settings to those
+// that are open; the caller holds mu.
+func (r *replicas) place(t *cluster.Topic) {
+	c := r.config(t)
+	for i, p := range t.Partitions {
+		if !slices.Contains(p.Replicas, r.self) {
+			continue
+		}
+		k := replicaKey{t.ID, int32(i)}
+		x := r.all[k]
+		if x == nil {
+			x = &replica{key: k, topic: t.Name, dir: r.dir(t, int32(i)), voters: p.Replicas, led: make(chan struct{})}
+			r.all[k] = x
+		}
+		x.configure(c)
+	}
+}
+
+func (r *replicas) dir(t *cluster.Topic, partition int32) string {
+	return filepath.Join(r.root, t.Name+"-"+t.ID.String(), fmt.Sprint(partition))
+}
+
+func (x *replica) configure(c config.TopicConfig) {
+	x.mu.Lock()
+	x.config = c
+	p := x.p
+	x.mu.Unlock()
+	if p != nil {
+		p.SetLimits(c.SegmentBytes, c.SegmentMs)
+	}
+}
+
+// settings returns the topic configuration in force.
+func (x *replica) settings() config.TopicConfig {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.config
+}
+
+// partition returns the open partition, or nil.
+func (x *replica) partition() *replication.Partition {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.p
+}
+
+// open returns the partition, opening it if that has not happened yet.
+func (r *replicas) open(x *replica) (*replication.Partition, error) {
+	if p := x.partition(); p != nil {
+		return p, nil
+	}
+	x.opening.Lock()
+	defer x.opening.Unlock()
+	if p := x.partition(); p != nil {
+		return p, nil
+	}
+	if x.removed {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	c := x.settings()
+	p, err := r.node.OpenPartition(replication.PartitionConfig{
+		Group: fmt.Sprintf("%s-%d", x.key.topic, x.key.partition), Dir: x.dir, Voters: x.voters,
+		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
+		OnRole: func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
+	})
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil {
+		if x.err == nil || x.err.Error() != err.Error() {
+			r.log.Error("partition cannot be opened: it is not served", "topic", x.topic, "partition", x.key.partition, "err", err)
+		}
+		x.err = err
+		return nil, fmt.Errorf("%s-%d: %w", x.topic, x.key.partition, err)
+	}
+	x.p, x.err = p, nil
+	return p, nil
+}
+
+func (r *replicas) role(x *replica, p *replication.Partition, s replication.State) {
+	if s.Leading {
+		x.once.Do(func() { close(x.led) })
+	}
+	r.onRole(x, p, s)
+}
+
+// openTimeout bounds how long a request waits for a partition that is being opened.
+const openTimeout = 5 * time.Second
+
+// ready returns the partition once a group of one leads: a client that asks right after a start
+// or right after the topic was made waits for some milliseconds instead of being sent away.
+func (r *replicas) ready(ctx context.Context, x *replica) (*replication.Partition, error) {
+	p, err := r.open(x)
+	if err != nil || len(x.voters) > 1 || p.State().Leading {
+		return p, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	select {
+	case <-x.led:
+	case <-ctx.Done():
+	}
+	return p, nil
+}
+
+// remove closes the partition and deletes its files.
+func (x *replica) remove(log *slog.Logger) {
+	x.opening.Lock()
+	defer x.opening.Unlock()
+	x.removed = true
+	x.mu.Lock()
+	p := x.p
+	x.p = nil
+	x.mu.Unlock()
+	err := error(nil)
+	if p != nil {
+		err = p.Remove()
+	} else {
+		err = os.RemoveAll(x.dir)
+	}
+	if err != nil {
+		log.Error("files of a deleted partition cannot be removed; the next start tries again", "dir", x.dir, "err", err)
+		return
+	}
+	// The topic's own directory goes with its last partition.
+	_ = os.Remove(filepath.Dir(x.dir))
+}
+
+// openAll opens whatever is not open yet, a few at a time.
+func (r *replicas) openAll(ctx context.Context) {
+	work := make(chan *replica)
+	var wg sync.WaitGroup
+	for range 2 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for x := range work {
+				_, _ = r.open(x)
+			}
+		})
+	}
+	for _, x := range r.list() {
+		if x.partition() != nil {
+			continue
+		}
+		select {
+		case work <- x:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(work)
+	wg.Wait()
+}
+
+// sweep deletes directories of topics that were deleted while this node was down.
+func (r *replicas) sweep(now *cluster.Image) {
+	dirs, err := os.ReadDir(r.root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.log.Warn("data directory cannot be listed", "dir", r.root, "err", err)
+	}
+	wanted := map[string]bool{}
+	for _, t := range now.Topics() {
+		wanted[t.Name+"-"+t.ID.String()] = true
+	}
+	for _, d := range dirs {
+		if !d.IsDir() || wanted[d.Name()] {
+			continue
+		}
+		r.log.Info("removing files of a deleted topic", "dir", d.Name())
+		if err := os.RemoveAll(filepath.Join(r.root, d.Name())); err != nil {
+			r.log.Warn("files of a deleted topic cannot be removed", "dir", d.Name(), "err", err)
+		}
+	}
+}
+
+// close closes all partitions, a few at a time.
+func (r *replicas) close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		errs  []error
+		slots = make(chan struct{}, 4*runtime.GOMAXPROCS(0))
+	)
+	for _, x := range r.list() {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := x.close(); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("%s-%d: %w", x.topic, x.key.partition, err))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (x *replica) close() error {
+	x.opening.Lock()
+	defer x.opening.Unlock()
+	x.removed = true
+	if p := x.partition(); p != nil {
+		return p.Close()
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"time"
+
+	"quorumlog/log"
+)
+
+// retentionLoop deletes what has expired, and looks at the disk. It belongs to one goroutine.
+func (b *Broker) retentionLoop() {
+	watch := time.NewTicker(diskInterval)
+	defer watch.Stop()
+	last := b.now()
+	for {
+		select {
+		case <-watch.C:
+			low := b.disk.check()
+			every := time.Duration(b.settings.Int("log.retention.check.interval.ms")) * time.Millisecond
+			// A clock that jumps must neither stop retention nor make it spin: what counts is
+			// how long this process has been running.
+			if !low && time.Since(last) < every {
+				continue
+			}
+		case <-b.retain:
+		case <-b.ctx.Done():
+			return
+		}
+		last = time.Now()
+		b.retainAll()
+	}
+}
+
+// retainAll applies every topic's retention to the replicas here.
+func (b *Broker) retainAll() {
+	for _, x := range b.replicas.list() {
+		if b.ctx.Err() != nil {
+			return
+		}
+		p := x.partition()
+		if p == nil {
+			continue
+		}
+		c := x.settings()
+		r := log.Retention{Ms: -1, Bytes: -1} // what lies below the log start goes in any case
+		if c.Cleanup.Deletes() {
+			r.Ms, r.Bytes = c.RetentionMs, c.RetentionBytes
+		}
+		p.ExpireProducers(b.now().UnixMilli() - b.settings.Int("producer.id.expiration.ms"))
+		freed, err := p.Retain(r)
+		if err != nil {
+			b.log.Warn("retention failed", "topic", x.topic, "partition", x.key.partition, "err", err)
+		} else if freed > 0 {
+			b.log.Info("old segments deleted", "topic", x.topic, "partition", x.key.partition, "bytes", freed)
+		}
+	}
+}
