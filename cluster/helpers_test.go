@@ -22,9 +22,9 @@ func newTransport(id int32) memTransport {
 	return memTransport{t}
 }
 
-func (t memTransport) Campaign(time.Duration) error {
+func (t memTransport) Campaign() {
 	var resp raft.TimeoutNowResponse
-	return t.TimeoutNow("", t.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, &resp)
+	_ = t.TimeoutNow("", t.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, &resp)
 }
 
 // member is one Metadata and what it needs.

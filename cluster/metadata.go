@@ -42,7 +42,7 @@ type Options struct {
 	// among them waits to be added.
 	Voters []Voter
 	// Transport carries the group's RPCs; its address is the node id in decimal. Close closes it.
-	Transport raft.Transport
+	Transport Transport
 	// Stable keeps the group's term and vote; it is shared by the groups of a node.
 	Stable raft.StableStore
 	// Logger is slog's default where nil.
@@ -121,9 +121,7 @@ func Open(o Options) (*Metadata, error) {
 
 // leadAlone makes the only voter lead at once.
 func (m *Metadata) leadAlone() error {
-	if err := m.Campaign(); err != nil {
-		return err
-	}
+	m.Campaign()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for {
@@ -137,20 +135,16 @@ func (m *Metadata) leadAlone() error {
 	}
 }
 
-// campaigner is a transport that can make the local member stand for election.
-type campaigner interface {
-	Campaign(timeout time.Duration) error
+// Transport is Raft's transport of one group, which can make the local member stand for election.
+type Transport interface {
+	raft.Transport
+	// Campaign makes the local member stand for election at once.
+	Campaign()
 }
 
 // Campaign makes this member stand for election at once, against a leader that may still be
 // there: it is right for a group of one, and once a majority agrees that the leader is gone.
-// Without the transport's help it leaves the matter to Raft's timers.
-func (m *Metadata) Campaign() error {
-	if c, ok := m.opts.Transport.(campaigner); ok {
-		return c.Campaign(time.Second)
-	}
-	return nil
-}
+func (m *Metadata) Campaign() { m.opts.Transport.Campaign() }
 
 // Image returns the current image: on the leader it holds every change that was acknowledged.
 func (m *Metadata) Image() *Image { return m.image.Load() }
