@@ -121,7 +121,7 @@ func (k *talk) expect(who, want string) {
 	k.b.settle()
 	select {
 	case r := <-k.parked[who]:
-		if got := k.render(who, r); got != strings.TrimSpace(want) {
+		if got := strings.TrimSpace(k.render(who, r)); got != strings.TrimSpace(want) {
 			k.t.Errorf("%s\n got: %s", k.line, got)
 		}
 	default:
@@ -452,17 +452,19 @@ func (k *talk) render(who string, r kmsg.Response) string {
 				out = append(out, fmt.Sprintf("%d=%s", p.Partition, codeName(p.ErrorCode)))
 			}
 		}
+		sort.Strings(out)
 		return strings.Join(out, " ")
 	case *kmsg.OffsetFetchResponse:
 		return renderFetch(r)
 	case *kmsg.OffsetDeleteResponse:
-		out := codeName(r.ErrorCode)
+		var out []string
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
-				out += fmt.Sprintf(" %s/%d=%s", t.Topic, p.Partition, codeName(p.ErrorCode))
+				out = append(out, fmt.Sprintf("%s/%d=%s", t.Topic, p.Partition, codeName(p.ErrorCode)))
 			}
 		}
-		return out
+		sort.Strings(out)
+		return strings.Join(append([]string{codeName(r.ErrorCode)}, out...), " ")
 	case *kmsg.DeleteGroupsResponse:
 		return codeName(r.Groups[0].ErrorCode)
 	case *kmsg.ListGroupsResponse:
