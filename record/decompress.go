@@ -11,7 +11,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
-	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -120,48 +119,6 @@ func unlz4(dst, src []byte, max int) ([]byte, error) {
 	s.reset(src)
 	s.r.Reset(&s.in)
 	return readBounded(dst, s.r, max)
-}
-
-// unzstder is a decoder and the bound that it is set to.
-type unzstder struct {
-	d   *zstd.Decoder
-	max int
-}
-
-// maxZstdWindow is the largest window that Kafka's own library reads, bytes.
-const maxZstdWindow = 128 << 20
-
-var unzstders = sync.Pool{New: func() any { return &unzstder{} }}
-
-func unzstd(dst, src []byte, max int) ([]byte, error) {
-	u := unzstders.Get().(*unzstder)
-	defer unzstders.Put(u)
-	if err := u.limit(max); err != nil {
-		return dst, err
-	}
-	out, err := u.d.DecodeAll(src, dst)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		err = tooLarge(max)
-	}
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
-}
-
-func (u *unzstder) limit(max int) (err error) {
-	bound := zstd.WithDecoderMaxMemory(uint64(max) + 1) // zero is not allowed
-	switch {
-	case u.d == nil:
-		u.d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxZstdWindow), bound)
-	case u.max != max:
-		if err = u.d.ResetWithOptions(nil, bound); errors.Is(err, zstd.ErrDecoderNilInput) {
-			err = nil
-		}
-	}
-	u.max = max
-	return err
 }
 
 // xerialMagic begins the framing of snappy-java, which Kafka's Java clients write: then follow

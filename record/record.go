@@ -158,11 +158,12 @@ func (c *cursor) varint() int32 {
 		c.b = c.b[1:]
 		return int32(u>>1) ^ -int32(u&1)
 	}
-	v := c.varlong()
-	if v < math.MinInt32 || v > math.MaxInt32 {
+	v, n := binary.Varint(c.b)
+	if n <= 0 || n > binary.MaxVarintLen32 || v < math.MinInt32 || v > math.MaxInt32 {
 		c.fail()
 		return 0
 	}
+	c.b = c.b[n:]
 	return int32(v)
 }
 

@@ -45,7 +45,9 @@ func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Ind
 func (e *RecordError) Unwrap() error { return e.Err }
 
 // Validate checks a batch that a client produced, as a leader does before it appends: size, CRC,
-// counts, and every record. The errors wrap ErrCorrupt, ErrInvalid, ErrTimestamp, ErrTooLarge or
+// counts, and every record. It refuses what Apache Kafka 4.3 refuses and a little more: offsets
+// within the batch that are not consecutive (Kafka renumbers those of a compressed batch), a
+// delete horizon, the log append time, and a producer id without an epoch. The errors wrap ErrCorrupt, ErrInvalid, ErrTimestamp, ErrTooLarge or
 // ErrUnsupportedCodec, within a RecordError where one record is to blame. A max timestamp that
 // is not the largest of the records is corrected, CRC included, as Kafka does. Nothing is
 // allocated for an accepted batch without compression.
@@ -90,6 +92,8 @@ func validateHeader(b Batch, l *Limits) error {
 		return fmt.Errorf("%d records: %w", n, ErrInvalid)
 	case b.LastOffsetDelta() != n-1:
 		return fmt.Errorf("last offset delta %d for %d records: %w", b.LastOffsetDelta(), n, ErrInvalid)
+	case b.BaseOffset() > 0:
+		return fmt.Errorf("base offset %d from a client: %w", b.BaseOffset(), ErrInvalid)
 	case b.IsControl():
 		return fmt.Errorf("a control batch from a client: %w", ErrInvalid)
 	case b.HasDeleteHorizon():
