@@ -1,0 +1,195 @@
+package replication
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"quorumlog/record"
+)
+
+// Append is a proposal on its way. Duplicates of a batch in flight share one.
+type Append struct {
+	data []byte
+	done chan struct{}
+
+	// Guarded by the partition's mu until done is closed, constant afterwards.
+	result AppendResult
+	err    error
+
+	// The tentative producer table's, guarded by the partition's mu.
+	settled bool
+	older   *Append // the one in flight before it of the same producer
+}
+
+// AppendResult says where a batch is.
+type AppendResult struct {
+	BaseOffset    int64
+	LogAppendTime int64 // ms, -1 when the records carry the producer's time
+	StartOffset   int64 // of the log
+	Duplicate     bool  // the batch had been appended before
+}
+
+// Done is closed when the outcome is known: the batch is committed and applied, or never mind.
+func (a *Append) Done() <-chan struct{} { return a.done }
+
+// Result is the outcome; it may be called after Done.
+func (a *Append) Result() (AppendResult, error) { return a.result, a.err }
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Append proposes a batch and returns without waiting for the outcome; batches are decided and
+// stored in the order of the calls. It waits for room where too much is in flight already, at
+// most Limits.AppendWait.
+//
+// The batch belongs to the partition from now on: it gets its offset and epoch in place. After
+// a success the caller may use the memory again; after an error never, since Raft may still
+// hold it.
+func (p *Partition) Append(b record.Batch) *Append {
+	if len(b) < record.HeaderSize {
+		return &Append{done: closed, err: record.ErrShort}
+	}
+	b.SetBaseOffset(-1)
+	return p.propose(&Append{data: b})
+}
+
+func (p *Partition) propose(a *Append) *Append {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.awaitRoom(len(a.data)); err != nil {
+		return &Append{done: closed, err: err}
+	}
+	if idempotent(a.data) {
+		if earlier := p.checkSequence(record.Batch(a.data)); earlier != nil {
+			return earlier
+		}
+	}
+	a.done = make(chan struct{})
+	p.proposals.push(a)
+	// This never blocks: see maxInflight. Raft's future tells nothing that the state machine or
+	// the role does not tell: see settle.
+	p.inst.Load().raft.ApplyLog(raft.Log{Data: a.data, Extensions: p.mark}, 0)
+	return a
+}
+
+// checkSequence returns the answer to a batch that must not be appended.
+func (p *Partition) checkSequence(b record.Batch) *Append {
+	p.machine.mu.Lock()
+	defer p.machine.mu.Unlock()
+	twin, dup, err := p.proposals.check(b, p.machine.producers)
+	switch {
+	case err != nil:
+		return &Append{done: closed, err: err}
+	case twin != nil:
+		return twin
+	case dup != nil:
+		r := AppendResult{BaseOffset: dup.Offset, LogAppendTime: -1, StartOffset: p.StartOffset(), Duplicate: true}
+		if b.IsLogAppendTime() {
+			r.LogAppendTime = dup.Timestamp
+		}
+		return &Append{done: closed, result: r}
+	}
+	return nil
+}
+
+// awaitRoom returns when the partition leads and has room for n bytes; the caller holds mu,
+// which is let go meanwhile.
+func (p *Partition) awaitRoom(n int) error {
+	var deadline *time.Timer
+	for {
+		if p.refusal != nil {
+			return p.refusal
+		}
+		if p.proposals.room(n) {
+			return nil
+		}
+		if deadline == nil {
+			deadline = time.NewTimer(p.node.Limits.AppendWait)
+			defer deadline.Stop()
+		}
+		if p.freed == nil {
+			p.freed = make(chan struct{})
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		select {
+		case <-freed:
+			p.mu.Lock()
+		case <-deadline.C:
+			p.mu.Lock()
+			return errOverloaded
+		}
+	}
+}
+
+// wakeAppends lets those who wait for room look again; the caller holds mu.
+func (p *Partition) wakeAppends() {
+	if p.freed != nil {
+		close(p.freed)
+		p.freed = nil
+	}
+}
+
+// onApplied completes proposals. It runs on Raft's FSM goroutine.
+func (p *Partition) onApplied(logs []*raft.Log, e effects) {
+	p.publishWatermark()
+	p.mu.Lock()
+	done := p.answered[:0]
+	for _, l := range logs {
+		if e.err != nil {
+			break
+		}
+		if a := p.proposals.pop(l.Data); a != nil {
+			a.result = p.resultOf(a)
+			done = append(done, a)
+		}
+	}
+	p.answered = done
+	if len(done) > 0 {
+		p.wakeAppends()
+	}
+	if e.lead != nil {
+		p.led = e.lead
+	}
+	p.mu.Unlock()
+	for i, a := range done {
+		close(a.done)
+		done[i] = nil
+	}
+	p.afterApply(e)
+}
+
+// afterApply passes on what else a batch of entries brought.
+func (p *Partition) afterApply(e effects) {
+	if e.bytes > 0 || e.settings {
+		p.wakeWatchers()
+		p.noteAppended(e.bytes)
+	}
+	if e.lead != nil {
+		p.look()
+	}
+	if e.err != nil {
+		p.onWriteError(e.err)
+	}
+}
+
+func (p *Partition) resultOf(a *Append) AppendResult {
+	r := AppendResult{LogAppendTime: -1, StartOffset: p.StartOffset()}
+	if len(a.data) <= maxCommandSize {
+		return r
+	}
+	b := record.Batch(a.data)
+	r.BaseOffset = b.BaseOffset()
+	if b.IsLogAppendTime() {
+		r.LogAppendTime = b.MaxTimestamp()
+	}
+	return r
+}
+
+// fail answers proposals whose outcome this replica will not learn.
+func fail(lost []*Append, err error) {
+	for _, a := range lost {
+		a.err = err
+		close(a.done)
+	}
+}

@@ -1,0 +1,285 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"quorumlog/log"
+)
+
+// instance is one run of Raft on a partition's files. A log that failed gets another.
+type instance struct {
+	log       *log.Log
+	raft      *raft.Raft
+	store     *logStore
+	stable    *GroupStore
+	transport *GroupTransport
+	id        raft.ServerID
+}
+
+// start opens the files and runs Raft on them. durable is the last entry that may be believed
+// to be on disk, for a log that failed to sync before: the kernel's cache may hold more.
+func (p *Partition) start(durable uint64) (*instance, error) {
+	l, c, err := log.Open(p.config.Dir, log.Options{
+		Files: p.node.Files, Syncer: p.node.Syncer, Logger: p.logger, Now: p.node.Now,
+		SegmentBytes: p.segmentBytes.Load(), SegmentMs: p.segmentMs.Load(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.machine == nil {
+		p.machine = newMachine(c)
+		p.machine.applied = p.onApplied
+	}
+	in, err := p.run(l, durable)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
+	if l.LastIndex() > durable {
+		if err := l.TruncateSuffix(durable + 1); err != nil {
+			return nil, err
+		}
+	}
+	id, err := p.node.serverID(p.node.ID)
+	if err != nil {
+		return nil, err
+	}
+	in := &instance{log: l, id: id, stable: p.node.Stable.Group(p.config.Group)}
+	in.store = &logStore{log: l, current: p.current, applied: p.machine.appliedIndex}
+	in.store.durable.Store(l.LastIndex())
+	in.store.failed = func(err error) { p.onWriteError(err) }
+	if err := in.bootstrap(p.config.Voters, p.node); err != nil {
+		return nil, err
+	}
+	if err := p.machine.attach(l); err != nil {
+		return nil, err
+	}
+	if l.Recovered().Scanned > 0 && len(p.config.Voters) != 1 {
+		if err := syncTail(l.Dir(), p.node.Syncer); err != nil {
+			return nil, err
+		}
+	}
+	in.transport = p.node.Transport.Group(p.config.Group)
+	in.transport.load, in.transport.maxBytes = in.store.load, p.node.Limits.RequestBytes
+	in.raft, err = raft.NewRaft(raftConfig(id, p.node.Timing, p.logger), p.machine, in.store, in.stable, snapshots{p.machine}, in.transport)
+	if err != nil {
+		in.transport.Close()
+		return nil, err
+	}
+	in.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.RaftState, raft.LeaderObservation:
+			p.look()
+		}
+		return false
+	}))
+	return in, nil
+}
+
+// bootstrap gives an empty log its first entry, the membership. All first members write the
+// same one. A term that is behind the log is brought up: a crash may have come in between.
+func (in *instance) bootstrap(voters []int32, n *Node) error {
+	if in.log.LastIndex() == 0 && len(voters) > 0 {
+		c, err := n.configuration(voters)
+		if err != nil {
+			return err
+		}
+		first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}
+		if err := in.store.store([]*raft.Log{&first}); err != nil {
+			return err
+		}
+	}
+	last := in.log.LastIndex()
+	if last < in.log.FirstIndex() {
+		return nil
+	}
+	term, err := in.log.Term(last)
+	if err != nil {
+		return err
+	}
+	if have, err := in.stable.GetUint64([]byte(keyTerm)); err == nil && have >= term {
+		return nil
+	}
+	return in.stable.SetUint64([]byte(keyTerm), term)
+}
+
+// syncTail makes the newest data files durable: after a kill they may hold entries that were
+// written and not synced, and a follower will tell its leader that it has them.
+func syncTail(dir string, s *log.Syncer) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	var files []*os.File
+	for _, name := range names[max(0, len(names)-2):] {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	return s.Sync(files...)
+}
+
+// role is what Raft says now; the three values may belong to different moments.
+func (in *instance) role() (leads bool, term uint64, leader int32) {
+	leads = in.raft.State() == raft.Leader
+	term = in.raft.CurrentTerm()
+	addr, _ := in.raft.LeaderWithID()
+	return leads, term, nodeOf(addr)
+}
+
+func nodeOf(addr raft.ServerAddress) int32 {
+	n, err := strconv.ParseInt(string(addr), 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int32(n)
+}
+
+// alone reports whether this replica is the only voter.
+func (in *instance) alone() bool {
+	voters, me := 0, false
+	for _, s := range in.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+			me = me || s.ID == in.id
+		}
+	}
+	return me && voters == 1
+}
+
+// stop ends Raft and waits for its goroutines; it does not close the log, which may be read.
+func (in *instance) stop() {
+	in.transport.Close()
+	in.raft.Shutdown().Error()
+}
+
+// onWriteError is told by Raft's goroutines of a write that failed, and of a committed entry
+// that cannot be applied. A leader's clean failure needs nothing: Raft steps down, and the log
+// is as it was. After any other the instance is replaced.
+func (p *Partition) onWriteError(err error) {
+	p.writeError.Store(&err)
+	in := p.inst.Load()
+	if in != nil && in.raft.State() == raft.Leader && !needsReopen(err) {
+		p.look()
+		return
+	}
+	p.looker.mu.Lock()
+	p.looker.broken = err
+	p.looker.mu.Unlock()
+	p.look()
+}
+
+func needsReopen(err error) bool {
+	return errors.Is(err, log.ErrFailed) || errors.Is(err, log.ErrMismatch) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, errCommand)
+}
+
+// hopeless reports whether opening the files again would not help: this replica has to be
+// rebuilt from the others.
+func hopeless(err error) bool {
+	return errors.Is(err, log.ErrMismatch) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, errCommand)
+}
+
+// restart replaces an instance whose log failed. It runs where settle does.
+func (p *Partition) restart(cause error) {
+	p.mu.Lock()
+	if p.closing || p.stopped {
+		p.mu.Unlock()
+		return
+	}
+	lost := p.stepDown(storageError(cause))
+	state := State{Leader: -1, Epoch: p.State().Epoch}
+	changed := p.publish(state)
+	p.mu.Unlock()
+	fail(lost, storageError(cause))
+	if changed {
+		p.announce(state)
+	}
+
+	old := p.inst.Load()
+	old.stop()
+	if hopeless(cause) {
+		p.giveUp(cause)
+		return
+	}
+	p.logger.Warn("log failed; opening it again", "group", p.config.Group, "err", cause)
+	in, err := p.start(old.store.durable.Load())
+	switch {
+	case err == nil:
+		p.replace(old, in)
+	case hopeless(err):
+		p.giveUp(err)
+	default:
+		p.logger.Warn("log cannot be opened", "group", p.config.Group, "err", err)
+		p.mu.Lock()
+		p.later(restartPause, p.look)
+		p.mu.Unlock()
+	}
+}
+
+// restartPause lies between two attempts to open a failed log.
+const restartPause = time.Second
+
+func (p *Partition) giveUp(cause error) {
+	p.logger.Error("replica stopped: its log does not agree with what was committed; rebuild it from the others",
+		"group", p.config.Group, "dir", p.config.Dir, "err", cause)
+	p.mu.Lock()
+	p.stopped, p.refusal = true, storageError(cause)
+	p.mu.Unlock()
+}
+
+func (p *Partition) replace(old, in *instance) {
+	p.mu.Lock()
+	closing := p.closing
+	if !closing {
+		p.inst.Store(in)
+		p.campaigns = max(p.campaigns, 1) // the next campaign waits its turn
+	}
+	p.mu.Unlock()
+	if closing {
+		in.stop()
+		in.log.Close()
+		return
+	}
+	p.looker.mu.Lock()
+	p.looker.broken = nil
+	p.looker.mu.Unlock()
+	old.log.Close()
+	p.look()
+}
+
+// Remove stops the replica and deletes its files and, last, what the stable store has of it: a
+// crash in between leaves a term without a log, which is harmless, never a log without its vote.
+func (p *Partition) Remove() error {
+	p.removing.Store(true)
+	if err := p.Close(); err != nil {
+		return err
+	}
+	doomed := p.config.Dir + removedSuffix
+	if err := os.Rename(p.config.Dir, doomed); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("remove partition: %w", err)
+	}
+	if err := os.RemoveAll(doomed); err != nil {
+		return fmt.Errorf("remove partition: %w", err)
+	}
+	return p.node.Stable.RemoveGroup(p.config.Group)
+}
+
+// removedSuffix marks a directory that is being deleted; one that a crash left behind may be
+// deleted whenever it is seen.
+const removedSuffix = ".removed"

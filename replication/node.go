@@ -1,0 +1,134 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"quorumlog/log"
+)
+
+// Node is what the partitions of one broker share. Fill in the exported fields before the first
+// OpenPartition and leave them alone afterwards; the zero value of every setting is its default.
+type Node struct {
+	ID int32
+	// Identity is the UUID of the data directory: a node whose disk was wiped is another voter.
+	Identity string
+	// PeerIdentity returns the Identity of another node. It may be nil when nobody else votes.
+	PeerIdentity func(node int32) string
+
+	Files     *log.Files  // nil: a cache of the default size
+	Syncer    *log.Syncer // nil: one of its own
+	Stable    *StableStore
+	Transport *Transport
+	Logger    *slog.Logger // nil: silent
+	Now       func() time.Time
+
+	Timing   Timing
+	Limits   Limits
+	Schedule CheckpointSchedule
+
+	once        sync.Once
+	initErr     error
+	checkpoints checkpointer
+}
+
+// Timing is Raft's clockwork. Zero fields take the default.
+type Timing struct {
+	Heartbeat time.Duration // heartbeat and election timeout, default 3 s
+	Lease     time.Duration // after which a leader without a quorum steps down, default 2 s
+	Commit    time.Duration // a follower learns of an idle leader's commits within this, default 3 s
+	// Campaign is the first pause before a group of one stands for election again after it had
+	// to step down; it doubles up to a hundredfold. Default 50 ms.
+	Campaign time.Duration
+}
+
+// Limits bound what one partition keeps in memory. Zero fields take the default.
+type Limits struct {
+	// InflightBytes is how much may be proposed and not yet committed, default 64 MiB. A single
+	// batch is let through whatever its size.
+	InflightBytes int
+	// AppendWait is how long Append waits for room, default 5 s.
+	AppendWait time.Duration
+	// RequestBytes trims an AppendEntries request, default 1 MiB; it carries one entry at least.
+	RequestBytes int
+}
+
+// CheckpointSchedule says when a partition's checkpoint is due. Zero fields take the default.
+type CheckpointSchedule struct {
+	Bytes int64         // appended since the last one, default 64 MiB
+	Every time.Duration // after the first append since the last one, default 1 minute
+}
+
+func (n *Node) init() error {
+	n.once.Do(func() { n.initErr = n.setDefaults() })
+	return n.initErr
+}
+
+func (n *Node) setDefaults() error {
+	if n.Stable == nil || n.Transport == nil || n.Identity == "" {
+		return errors.New("replication: a node needs Identity, Stable and Transport")
+	}
+	if n.Files == nil {
+		n.Files = log.NewFiles(0)
+	}
+	if n.Syncer == nil {
+		n.Syncer = log.NewSyncer()
+	}
+	if n.Logger == nil {
+		n.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&n.Timing.Heartbeat, 3*time.Second)
+	orDefault(&n.Timing.Lease, min(2*time.Second, n.Timing.Heartbeat))
+	orDefault(&n.Timing.Commit, 3*time.Second)
+	orDefault(&n.Timing.Campaign, 50*time.Millisecond)
+	orDefault(&n.Limits.InflightBytes, 64<<20)
+	orDefault(&n.Limits.AppendWait, 5*time.Second)
+	orDefault(&n.Limits.RequestBytes, 1<<20)
+	orDefault(&n.Schedule.Bytes, 64<<20)
+	orDefault(&n.Schedule.Every, time.Minute)
+	return nil
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Close stops the node's background work and waits for it. Close the partitions first.
+func (n *Node) Close() error {
+	n.checkpoints.close()
+	return nil
+}
+
+// serverID is a voter's name inside Raft: a node on one particular data directory.
+func (n *Node) serverID(node int32) (raft.ServerID, error) {
+	identity := n.Identity
+	if node != n.ID {
+		identity = ""
+		if n.PeerIdentity != nil {
+			identity = n.PeerIdentity(node)
+		}
+	}
+	if identity == "" {
+		return "", fmt.Errorf("the data directory of node %d is not known", node)
+	}
+	return raft.ServerID(fmt.Sprintf("%d/%s", node, identity)), nil
+}
+
+// configuration is the first membership of a group.
+func (n *Node) configuration(voters []int32) (c raft.Configuration, err error) {
+	for _, v := range voters {
+		id, err := n.serverID(v)
+		if err != nil {
+			return c, err
+		}
+		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: id, Address: NodeAddress(v)})
+	}
+	return c, nil
+}

@@ -1,0 +1,159 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"quorumlog/log"
+)
+
+// PartitionConfig describes one replica.
+type PartitionConfig struct {
+	Group  string  // unique in the cluster and for ever: "<topic id>-<partition>"
+	Dir    string  // created where absent
+	Voters []int32 // the first membership, for an empty directory; none to wait for a leader
+
+	SegmentBytes, SegmentMs int64 // Kafka's segment.bytes and segment.ms; 0 means the default
+
+	// OnRole is told of every change of State, in order, from the partition's own goroutine. It
+	// must not block for long, nor call Close.
+	OnRole func(*Partition, State)
+}
+
+// Partition is one replica of one partition: a log and a member of the Raft group that writes it.
+type Partition struct {
+	node    *Node
+	config  PartitionConfig
+	logger  *slog.Logger
+	machine *machine
+	inst    atomic.Pointer[instance]
+
+	state         atomic.Pointer[State]
+	highWatermark atomic.Int64
+	writeError    atomic.Pointer[error] // the last, until it is taken into account
+
+	segmentBytes, segmentMs atomic.Int64
+
+	mu             sync.Mutex // taken before machine.mu; Raft's main goroutine never takes it
+	closing        bool
+	stopped        bool // given up: see giveUp
+	lastWriteError error
+	freed          chan struct{} // closed when proposals leave; nil while nobody waits
+	timers         map[*time.Timer]struct{}
+	proposals      proposals
+	role
+
+	looker   looker
+	watchers watchers
+	due      due
+
+	answered []*Append // scratch of onApplied
+
+	closeOnce sync.Once
+	closeErr  error
+	removing  atomic.Bool
+}
+
+// OpenPartition opens a replica, or creates it in an empty directory. It returns before a leader
+// is known; a replica that is alone will lead at once. log.ErrCorrupt is returned when the files
+// do not hold what was committed: the replica must be rebuilt from the others.
+func (n *Node) OpenPartition(c PartitionConfig) (*Partition, error) {
+	if err := n.init(); err != nil {
+		return nil, err
+	}
+	p := &Partition{node: n, config: c, logger: n.Logger, timers: map[*time.Timer]struct{}{}}
+	p.proposals.maxBytes = n.Limits.InflightBytes
+	p.refusal = ErrNotLeader
+	p.state.Store(&State{Leader: -1})
+	p.segmentBytes.Store(c.SegmentBytes)
+	p.segmentMs.Store(c.SegmentMs)
+	p.looker.running = true // nothing settles before the instance is known
+	in, err := p.start(math.MaxUint64)
+	if err != nil {
+		return nil, fmt.Errorf("open partition %s: %w", c.Group, err)
+	}
+	p.publishWatermark()
+	p.inst.Store(in)
+	p.looker.mu.Lock()
+	p.looker.running = false
+	p.looker.mu.Unlock()
+	p.look()
+	return p, nil
+}
+
+// publishWatermark makes the applied high watermark visible; it never goes back.
+func (p *Partition) publishWatermark() {
+	p.machine.mu.Lock()
+	hw := p.machine.highWatermark
+	p.machine.mu.Unlock()
+	for {
+		old := p.highWatermark.Load()
+		if hw <= old || p.highWatermark.CompareAndSwap(old, hw) {
+			return
+		}
+	}
+}
+
+// Group is the name of the Raft group.
+func (p *Partition) Group() string { return p.config.Group }
+
+// Dir is the directory of the files.
+func (p *Partition) Dir() string { return p.config.Dir }
+
+func (p *Partition) log() *log.Log { return p.inst.Load().log }
+
+// closeLimit bounds Close: a disk may hang.
+const closeLimit = 8 * time.Second
+
+var errClosing = fmt.Errorf("%w: closing", ErrUnavailable)
+
+var errOverloaded = fmt.Errorf("%w: too much in flight", ErrUnavailable)
+
+// Close stops the replica and writes its checkpoint. What is in flight fails with
+// ErrUnavailable; nothing is acknowledged any more. It returns within closeLimit, with
+// ErrUnavailable when the disk does not answer. Closing again returns the same.
+func (p *Partition) Close() error {
+	p.closeOnce.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
+}
+
+func (p *Partition) close() error {
+	p.mu.Lock()
+	p.closing = true
+	lost := p.stepDown(errClosing)
+	p.publish(State{Leader: -1, Epoch: p.State().Epoch})
+	for t := range p.timers {
+		t.Stop()
+	}
+	p.mu.Unlock()
+	fail(lost, errClosing)
+	p.wakeWatchers()
+
+	done := make(chan error, 1)
+	go func() { done <- p.shutdown() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeLimit):
+		return fmt.Errorf("close partition %s: %w", p.config.Group, ErrUnavailable)
+	}
+}
+
+func (p *Partition) shutdown() error {
+	p.looker.close()
+	p.cancelDue()
+	in := p.inst.Load()
+	in.stop()
+	var err error
+	if !p.removing.Load() {
+		err = p.Checkpoint()
+	}
+	if e := in.log.Close(); err == nil {
+		err = e
+	}
+	return err
+}

@@ -1,0 +1,215 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+)
+
+// rpcBacklog bounds the RPCs that wait for one group's main goroutine.
+const rpcBacklog = 16
+
+// Route carries a request to a node and returns its answer; request and response are those of
+// hashicorp/raft. The entries' data is valid only during the call. An AppendEntries that fails
+// is not tried again by Raft before its commit timeout: a route that can should retry.
+type Route interface {
+	Call(to int32, group string, request, response any) error
+}
+
+// Transport carries the RPCs of all Raft groups of a node. A group's address is its node's id,
+// so that votes and configurations name nodes, never sockets.
+type Transport struct {
+	local raft.ServerAddress
+	route atomic.Pointer[Route]
+
+	mu     sync.RWMutex
+	groups map[string]*GroupTransport
+}
+
+// NewTransport returns the transport of the node with this id. It reaches nobody until it has a
+// route.
+func NewTransport(node int32) *Transport {
+	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}}
+}
+
+// SetRoute says how other nodes are reached.
+func (t *Transport) SetRoute(r Route) { t.route.Store(&r) }
+
+// NodeAddress is a node's address inside Raft.
+func NodeAddress(node int32) raft.ServerAddress {
+	return raft.ServerAddress(strconv.Itoa(int(node)))
+}
+
+var (
+	errNoGroup     = errors.New("this node has no such group")
+	errGroupClosed = errors.New("group is closed")
+)
+
+// Deliver hands a request from another node to its group and returns the answer. What the
+// request holds must stay as it is until then; after an error the group may still be reading it.
+func (t *Transport) Deliver(ctx context.Context, group string, request any) (response any, err error) {
+	t.mu.RLock()
+	g := t.groups[group]
+	t.mu.RUnlock()
+	if g == nil {
+		return nil, fmt.Errorf("group %s: %w", group, errNoGroup)
+	}
+	answer := make(chan raft.RPCResponse, 1)
+	rpc := raft.RPC{Command: request, RespChan: answer}
+	if handle := g.heartbeat.Load(); handle != nil && isHeartbeat(request) {
+		(*handle)(rpc)
+	} else {
+		select {
+		case g.rpcs <- rpc:
+		case <-g.closed:
+			return nil, errGroupClosed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	select {
+	case r := <-answer:
+		return r.Response, r.Error
+	case <-g.closed:
+		return nil, errGroupClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// isHeartbeat recognises what Raft's heartbeat goroutine sends: nothing but term and leader.
+func isHeartbeat(request any) bool {
+	r, ok := request.(*raft.AppendEntriesRequest)
+	return ok && r.Term != 0 && r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
+}
+
+// Group returns the raft.Transport of one group, which Close gives back.
+func (t *Transport) Group(name string) *GroupTransport {
+	g := &GroupTransport{node: t, name: name, rpcs: make(chan raft.RPC, rpcBacklog), closed: make(chan struct{})}
+	t.mu.Lock()
+	t.groups[name] = g
+	t.mu.Unlock()
+	return g
+}
+
+// GroupTransport is one group's face of a node's Transport.
+type GroupTransport struct {
+	node      *Transport
+	name      string
+	rpcs      chan raft.RPC
+	heartbeat atomic.Pointer[func(raft.RPC)]
+
+	// load fills in an entry's data, which stays valid until release; nil when all of it is there.
+	load     func(*raft.Log) (release func(), err error)
+	maxBytes int // of the entries of a request; 0 for no bound
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Close removes the group from its node's transport.
+func (g *GroupTransport) Close() error {
+	g.once.Do(func() { close(g.closed) })
+	g.node.mu.Lock()
+	if g.node.groups[g.name] == g {
+		delete(g.node.groups, g.name)
+	}
+	g.node.mu.Unlock()
+	return nil
+}
+
+// Campaign makes the local member stand for election at once: the RPC that Raft itself uses to
+// transfer leadership, put into its own queue. It is right for a group of one, and on a
+// majority verdict that the leader is gone. Where the queue is full, others are at work.
+func (g *GroupTransport) Campaign() {
+	request := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
+	select {
+	case g.rpcs <- raft.RPC{Command: request, RespChan: make(chan raft.RPCResponse, 1)}:
+	default:
+	}
+}
+
+// Consumer is where Raft takes incoming RPCs from.
+func (g *GroupTransport) Consumer() <-chan raft.RPC { return g.rpcs }
+
+// LocalAddr is this node's address inside Raft.
+func (g *GroupTransport) LocalAddr() raft.ServerAddress { return g.node.local }
+
+// AppendEntriesPipeline declines: Raft's pipelining stalls bursts until CommitTimeout.
+func (g *GroupTransport) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+func (g *GroupTransport) call(to raft.ServerAddress, request, response any) error {
+	route := g.node.route.Load()
+	if route == nil {
+		return fmt.Errorf("group %s to node %s: %w", g.name, to, ErrNoRoute)
+	}
+	select {
+	case <-g.closed:
+		return errGroupClosed
+	default:
+	}
+	return (*route).Call(nodeOf(to), g.name, request, response)
+}
+
+// AppendEntries replicates to a peer. Entries beyond the byte bound are left for the next
+// request: Raft goes on after the last one that the request holds when it returns.
+func (g *GroupTransport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	held := make([]func(), 0, len(r.Entries))
+	defer func() {
+		for _, release := range held {
+			release()
+		}
+	}()
+	size := 0
+	for i, l := range r.Entries {
+		if l.Type == raft.LogCommand && l.Data == nil && g.load != nil {
+			release, err := g.load(l)
+			if err != nil {
+				return err
+			}
+			held = append(held, release)
+		}
+		if size += len(l.Data); i > 0 && g.maxBytes > 0 && size > g.maxBytes {
+			r.Entries = r.Entries[:i]
+			break
+		}
+	}
+	return g.call(to, r, response)
+}
+
+// RequestVote asks a peer for its vote.
+func (g *GroupTransport) RequestVote(_ raft.ServerID, to raft.ServerAddress, r *raft.RequestVoteRequest, response *raft.RequestVoteResponse) error {
+	return g.call(to, r, response)
+}
+
+// RequestPreVote asks a peer whether it would vote.
+func (g *GroupTransport) RequestPreVote(_ raft.ServerID, to raft.ServerAddress, r *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
+	return g.call(to, r, response)
+}
+
+// InstallSnapshot is never called: snapshots cannot be opened.
+func (g *GroupTransport) InstallSnapshot(raft.ServerID, raft.ServerAddress, *raft.InstallSnapshotRequest, *raft.InstallSnapshotResponse, io.Reader) error {
+	return errNoSnapshots
+}
+
+// TimeoutNow transfers leadership to a peer.
+func (g *GroupTransport) TimeoutNow(_ raft.ServerID, to raft.ServerAddress, r *raft.TimeoutNowRequest, response *raft.TimeoutNowResponse) error {
+	return g.call(to, r, response)
+}
+
+// EncodePeer returns the address as bytes.
+func (g *GroupTransport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
+
+// DecodePeer is EncodePeer's inverse.
+func (g *GroupTransport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
+
+// SetHeartbeatHandler is told where heartbeats go past the queue.
+func (g *GroupTransport) SetHeartbeatHandler(f func(raft.RPC)) { g.heartbeat.Store(&f) }
