@@ -50,7 +50,7 @@ type Options struct {
 
 	// HeartbeatTimeout is also the election timeout; 0 means 3 s. The leader's lease is half of it.
 	HeartbeatTimeout time.Duration
-	// SnapshotEvery is the number of changes between snapshots; 0 means 8,192.
+	// SnapshotEvery is the number of changes between snapshots; 0 means 2,048.
 	SnapshotEvery uint64
 }
 

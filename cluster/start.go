@@ -21,9 +21,11 @@ const (
 	heartbeatTimeout = 3 * time.Second
 	// commitTimeout is how late a follower may learn of the last commit. One group can afford what
 	// thousands of partitions cannot: a topic is known everywhere soon after it was made.
-	commitTimeout    = 50 * time.Millisecond
-	snapshotEvery    = 8192
-	snapshotInterval = 2 * time.Minute
+	commitTimeout = 50 * time.Millisecond
+	// A start replays what came after the last snapshot, at some 15 µs an entry: 2,048 of them and
+	// a snapshot of 10,000 topics cost less than 50 ms, and such a snapshot 4 ms of work to write.
+	snapshotEvery    = 2048
+	snapshotInterval = 30 * time.Second
 	trailingLogs     = 1024
 	keptSnapshots    = 2
 	maxAppendEntries = 128
