@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 
 	"quorumlog/broker"
 	"quorumlog/broker/config"
@@ -10,13 +13,38 @@ import (
 
 // openBroker starts the broker that the options describe.
 func openBroker(ctx context.Context, o *options, values *config.Values, log *slog.Logger) (server, error) {
-	cfg := broker.Config{
+	voters := make([]broker.Voter, len(o.voters))
+	for i, v := range o.voters {
+		voters[i] = broker.Voter{ID: v.id, Addr: v.addr}
+	}
+	b, err := broker.Open(ctx, broker.Config{
 		NodeID: o.nodeID, DataDir: o.dataDir,
 		Listen: o.listen, Advertise: o.advertise, RaftListen: o.raftListen, AdminListen: o.adminListen,
-		Join: o.join, Settings: values, Logger: log, Version: version(),
+		Voters: voters, Join: o.join,
+		Settings: values, Logger: log, Version: version(),
+	})
+	if err != nil {
+		return server{}, err
 	}
-	for _, v := range o.voters {
-		cfg.Voters = append(cfg.Voters, broker.Voter{ID: v.id, Addr: v.addr})
+	report(values, o, b.Addr().String())
+	return server{addr: b.Addr(), failed: b.Failed(), err: b.Err, close: b.Close}, nil
+}
+
+// report lets DescribeConfigs show what flags decided.
+func report(values *config.Values, o *options, bound string) {
+	id := strconv.Itoa(int(o.nodeID))
+	values.Report("node.id", id)
+	values.Report("broker.id", id)
+	values.Report("log.dirs", o.dataDir)
+	values.Report("listeners", "PLAINTEXT://"+bound)
+	if o.advertise != "" {
+		values.Report("advertised.listeners", "PLAINTEXT://"+o.advertise)
 	}
-	return broker.Open(ctx, cfg)
+	if len(o.voters) > 0 {
+		voters := make([]string, len(o.voters))
+		for i, v := range o.voters {
+			voters[i] = fmt.Sprintf("%d@%s", v.id, v.addr)
+		}
+		values.Report("controller.quorum.voters", strings.Join(voters, ","))
+	}
 }

@@ -25,9 +25,11 @@ const (
 const stopTimeout = 9 * time.Second
 
 // server is a running broker.
-type server interface {
-	Addr() net.Addr // where Kafka's protocol is spoken
-	Close(context.Context) error
+type server struct {
+	addr   net.Addr        // where Kafka's protocol is spoken
+	failed <-chan struct{} // closed when the broker cannot go on
+	err    func() error    // the reason, then
+	close  func(context.Context) error
 }
 
 // opener starts a broker.
@@ -85,14 +87,22 @@ func serve(ctx context.Context, o *options, values *config.Values, log *slog.Log
 		}
 		return fmt.Errorf("cannot start: %w", explain(err, o))
 	}
-	log.Info("broker ready", "kafka", b.Addr().String(), "data", o.dataDir, "node", o.nodeID, "took", time.Since(begin).Round(time.Microsecond))
+	log.Info("broker ready", "kafka", b.addr.String(), "data", o.dataDir, "node", o.nodeID, "took", time.Since(begin).Round(time.Microsecond))
 
-	<-ctx.Done()
-	begin = time.Now()
+	select {
+	case <-ctx.Done():
+	case <-b.failed:
+		err = fmt.Errorf("stopped because it could not go on: %w", b.err())
+	}
+	return errors.Join(err, shutDown(ctx, b, o, log))
+}
+
+func shutDown(ctx context.Context, b server, o *options, log *slog.Logger) error {
+	begin := time.Now()
 	log.Info("broker stopping", "node", o.nodeID, "at most", stopTimeout)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if err := b.Close(closing); err != nil {
+	if err := b.close(closing); err != nil {
 		return fmt.Errorf("did not stop cleanly; what was acknowledged is safe: %w", err)
 	}
 	log.Info("broker stopped", "node", o.nodeID, "took", time.Since(begin).Round(time.Microsecond))

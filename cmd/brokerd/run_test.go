@@ -22,9 +22,11 @@ type fake struct {
 	closed  bool
 }
 
-func (f *fake) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4242} }
+func (f *fake) server() server {
+	return server{addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4242}, close: f.close}
+}
 
-func (f *fake) Close(ctx context.Context) error {
+func (f *fake) close(ctx context.Context) error {
 	select {
 	case <-time.After(f.closing):
 		f.closed = true
@@ -47,7 +49,7 @@ func TestAGracefulStopExitsWithZeroWithinTenSeconds(t *testing.T) {
 			const uptime = time.Minute
 			time.AfterFunc(uptime, cancel)
 			begin := time.Now()
-			status := runWith(ctx, nil, nil, nil, &stderr, opens(b, nil))
+			status := runWith(ctx, nil, nil, nil, &stderr, opens(b.server(), nil))
 			if status != want || b.closed != (want == exitDone) {
 				t.Errorf("closing takes %s: status %d, closed %v\n%s", closing, status, b.closed, &stderr)
 			}
@@ -62,7 +64,7 @@ func TestReadyTellsTheBoundAddress(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stderr bytes.Buffer
-	runWith(ctx, []string{"--log-format=json", "--data-dir=/d", "--node-id=3"}, nil, nil, &stderr, opens(&fake{}, nil))
+	runWith(ctx, []string{"--log-format=json", "--data-dir=/d", "--node-id=3"}, nil, nil, &stderr, opens(new(fake).server(), nil))
 	for line := range strings.Lines(stderr.String()) {
 		var l struct {
 			Msg, Kafka, Data string
@@ -100,7 +102,7 @@ func TestAFailedStartExitsWithOneAndSaysWhatToDo(t *testing.T) {
 	addr := taken.Addr().String()
 	listen := func(_ context.Context, o *options, _ *config.Values, _ *slog.Logger) (server, error) {
 		_, err := net.Listen("tcp", addr)
-		return nil, fmt.Errorf("wrapped: %w", err)
+		return server{}, fmt.Errorf("wrapped: %w", err)
 	}
 	for _, c := range []struct {
 		args []string
@@ -110,7 +112,7 @@ func TestAFailedStartExitsWithOneAndSaysWhatToDo(t *testing.T) {
 		{[]string{"--listen", addr}, listen, addr + " is in use by another program; stop it, or choose another address with --listen"},
 		{[]string{"--raft-listen", addr}, listen, addr + " is in use by another program; stop it, or choose another address with --raft-listen"},
 		{[]string{"--admin-listen", addr}, listen, addr + " is in use by another program; stop it, or choose another address with --admin-listen"},
-		{nil, opens(nil, errors.New("/d belongs to node 2")), "/d belongs to node 2"},
+		{nil, opens(server{}, errors.New("/d belongs to node 2")), "/d belongs to node 2"},
 	} {
 		var stderr bytes.Buffer
 		if status := runWith(t.Context(), c.args, nil, nil, &stderr, c.open); status != exitFailed {
@@ -122,12 +124,27 @@ func TestAFailedStartExitsWithOneAndSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestABrokerThatFailsIsClosedAndExitsWithOne(t *testing.T) {
+	b := new(fake)
+	failing := b.server()
+	failed := make(chan struct{})
+	close(failed)
+	failing.failed, failing.err = failed, func() error { return errors.New("the metadata cannot be read") }
+	var stderr bytes.Buffer
+	if status := runWith(t.Context(), nil, nil, nil, &stderr, opens(failing, nil)); status != exitFailed || !b.closed {
+		t.Errorf("status %d, closed %v", status, b.closed)
+	}
+	if !strings.Contains(stderr.String(), "the metadata cannot be read") {
+		t.Errorf("%s", &stderr)
+	}
+}
+
 func TestAStopWhileStartingIsNoFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var stderr bytes.Buffer
 	stopped := func(ctx context.Context, _ *options, _ *config.Values, _ *slog.Logger) (server, error) {
 		cancel()
-		return nil, ctx.Err()
+		return server{}, ctx.Err()
 	}
 	if status := runWith(ctx, nil, nil, nil, &stderr, stopped); status != exitDone {
 		t.Errorf("status %d: %s", status, &stderr)
