@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"quorumlog/log"
 	"quorumlog/record"
 )
 
@@ -144,5 +143,4 @@ func TestGroupOfOneLeadsAtOnceAndKeepsWhatItAcknowledged(t *testing.T) {
 	if p.HighWatermark() != 100 || p.EndOffset() != 100 {
 		t.Errorf("high watermark %d, end %d", p.HighWatermark(), p.EndOffset())
 	}
-	_ = log.ErrClosed
 }

@@ -1,0 +1,105 @@
+package replication
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"quorumlog/log"
+	"quorumlog/record"
+)
+
+func inflight(q *proposals, b record.Batch) *Append {
+	a := &Append{data: b, done: make(chan struct{})}
+	q.push(a)
+	return a
+}
+
+func TestTentativeTableKnowsBatchesInFlight(t *testing.T) {
+	applied := log.NewProducers(nil)
+	q := &proposals{maxBytes: 1 << 20}
+	first := inflight(q, idempotentBatch(7, 0, 0, "a", "b"))
+	second := inflight(q, idempotentBatch(7, 0, 2, "c"))
+
+	for _, c := range []struct {
+		name string
+		b    record.Batch
+		twin *Append
+		err  error
+	}{
+		{"continues", idempotentBatch(7, 0, 3, "d"), nil, nil},
+		{"repeats the newest", idempotentBatch(7, 0, 2, "c"), second, nil},
+		{"repeats an older one", idempotentBatch(7, 0, 0, "a", "b"), first, nil},
+		{"leaves a gap", idempotentBatch(7, 0, 4, "x"), nil, log.ErrOutOfOrderSequence},
+		{"overlaps", idempotentBatch(7, 0, 1, "b", "c"), nil, log.ErrOutOfOrderSequence},
+		{"newer epoch from the start", idempotentBatch(7, 1, 0, "x"), nil, nil},
+		{"newer epoch in the middle", idempotentBatch(7, 1, 3, "x"), nil, log.ErrOutOfOrderSequence},
+		{"another producer", idempotentBatch(8, 0, 5, "x"), nil, nil},
+	} {
+		twin, dup, err := q.check(c.b, applied)
+		if twin != c.twin || dup != nil || !errors.Is(err, c.err) {
+			t.Errorf("%s: twin %v, duplicate %v, error %v", c.name, twin, dup, err)
+		}
+	}
+	inflight(q, idempotentBatch(7, 1, 0, "x"))
+	if _, _, err := q.check(idempotentBatch(7, 0, 3, "d"), applied); !errors.Is(err, log.ErrStaleEpoch) {
+		t.Errorf("an older epoch than one in flight: %v", err)
+	}
+}
+
+func TestTentativeTableFallsBackToTheAppliedOne(t *testing.T) {
+	applied := log.NewProducers(nil)
+	q := &proposals{maxBytes: 1 << 20}
+	b := idempotentBatch(7, 0, math.MaxInt32, "a")
+	inflight(q, b)
+	b.SetBaseOffset(41)
+	applied.Apply(b)
+	if q.pop(b) == nil {
+		t.Fatal("the oldest proposal is not known by its data")
+	}
+	if _, dup, err := q.check(idempotentBatch(7, 0, math.MaxInt32, "a"), applied); err != nil || dup == nil || dup.Offset != 41 {
+		t.Errorf("applied batch repeated: %v, %v", dup, err)
+	}
+	inflight(q, idempotentBatch(7, 0, 0, "wrapped around"))
+	if _, dup, err := q.check(idempotentBatch(7, 0, math.MaxInt32, "a"), applied); err != nil || dup == nil {
+		t.Errorf("applied batch repeated behind one in flight: %v, %v", dup, err)
+	}
+	q.abandon()
+	if _, _, err := q.check(idempotentBatch(7, 0, 1, "b"), applied); !errors.Is(err, log.ErrOutOfOrderSequence) {
+		t.Errorf("after a failure the applied table decides alone: %v", err)
+	}
+	if len(q.queue) != 0 || q.bytes != 0 || len(q.producers) != 0 {
+		t.Errorf("left over: %+v", q)
+	}
+}
+
+func TestProposalsAreBoundedInNumberAndBytes(t *testing.T) {
+	q := &proposals{maxBytes: 1000}
+	if !q.room(5000) {
+		t.Error("a batch larger than the bound must pass when alone")
+	}
+	b := batchOf("x")
+	inflight(q, b)
+	if q.room(1000) || !q.room(1000-len(b)) {
+		t.Error("bytes are not bounded")
+	}
+	q.maxBytes = 1 << 20
+	for len(q.queue) < maxInflight {
+		if !q.room(1) {
+			t.Fatalf("no room after %d", len(q.queue))
+		}
+		inflight(q, batchOf("x"))
+	}
+	if q.room(1) {
+		t.Error("the number is not bounded")
+	}
+	if q.pop(batchOf("x")) != nil {
+		t.Error("a batch of equal content from elsewhere was taken for the proposal")
+	}
+	for len(q.queue) > 0 {
+		q.pop(q.queue[0].data)
+	}
+	if q.bytes != 0 {
+		t.Errorf("%d bytes in flight of none", q.bytes)
+	}
+}
