@@ -1,0 +1,27 @@
+"""How to start one of Kafka's own tools."""
+
+import os
+
+CLASSES = {
+    "configs": "kafka.admin.ConfigCommand",
+    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "consumer-perf": "org.apache.kafka.tools.ConsumerPerformance",
+    "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+    "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "producer-perf": "org.apache.kafka.tools.ProducerPerformance",
+    "topics": "org.apache.kafka.tools.TopicCommand",
+}
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def command(tool, *args):
+    """The command line of a tool. A short-lived JVM: no second compiler, no parallel collector."""
+    return [
+        "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+        "-cp", os.path.join(os.environ["KAFKA_JARS"], "*"),
+        f"-Dlog4j2.configurationFile={HERE}/log4j2.properties",
+        CLASSES[tool], *args,
+    ]  # fmt: skip
