@@ -106,19 +106,31 @@ func TestRequestsBeforeABadFrameAreAnswered(t *testing.T) {
 }
 
 func TestTooManyElementsAreRefused(t *testing.T) {
+	s, addr := startServer(t, Config{Table: NewTable(echoAPIs()...)})
+	for n, refused := range map[int]bool{maxElements: false, maxElements + 1: true} {
+		before := s.Stats().BadFrames
+		// Metadata 9 for n topics: each an empty name and no tagged fields.
+		body := binary.AppendUvarint(nil, uint64(n)+1)
+		body = append(body, bytes.Repeat([]byte{1, 0}, n)...)
+		body = append(body, 0, 0, 0, 0)
+		c := dial(t, addr)
+		c.write(frameOf(headerOf(3, 9, true), body))
+		if refused {
+			c.wantClosed()
+		} else {
+			c.receiveInto(9, &kmsg.MetadataResponse{Version: 9})
+		}
+		if (s.Stats().BadFrames > before) != refused {
+			t.Errorf("%d elements: %+v", n, s.Stats())
+		}
+	}
+}
+
+func TestTooManyTaggedFieldsAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		req  kmsg.Request
 	}{
-		{"elements", func() kmsg.Request {
-			r := kmsg.NewPtrMetadataRequest()
-			r.Version = 9
-			r.Topics = make([]kmsg.MetadataRequestTopic, maxElements+1)
-			for i := range r.Topics {
-				r.Topics[i].Topic = kmsg.StringPtr("")
-			}
-			return r
-		}()},
 		{"tags", func() kmsg.Request {
 			r := kmsg.NewPtrMetadataRequest()
 			r.Version = 9

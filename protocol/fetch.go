@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
-)
+import "github.com/twmb/franz-go/pkg/kmsg"
 
 // FetchResponse is a Fetch response, version 4 or later, whose records stay where they are:
 // Sections[topic][partition] holds a partition's records. Where it is nil or missing the
@@ -64,7 +60,7 @@ func (f *FetchResponse) encode(dst []byte) ([]byte, []cut) {
 		for j := range t.Partitions {
 			f.encodePartition(&e, &t.Partitions[j], f.sections(i, j), &cuts)
 		}
-		e.tags(&t.UnknownTags, 0)
+		e.tags(&t.UnknownTags)
 	}
 	f.encodeEnd(&e)
 	return e.b, cuts
@@ -83,7 +79,7 @@ func (f *FetchResponse) encodePartition(e *encoder, p *kmsg.FetchResponseTopicPa
 		a := &p.AbortedTransactions[k]
 		e.int64(a.ProducerID)
 		e.int64(a.FirstOffset)
-		e.tags(&a.UnknownTags, 0)
+		e.tags(&a.UnknownTags)
 	}
 	if f.Version >= 11 {
 		e.int32(p.PreferredReadReplica)
@@ -111,21 +107,21 @@ func encodePartitionTags(e *encoder, p *kmsg.FetchResponseTopicPartition) {
 		e.tag(0, func(e *encoder) {
 			e.int32(d.Epoch)
 			e.int64(d.EndOffset)
-			e.tags(&d.UnknownTags, 0)
+			e.tags(&d.UnknownTags)
 		})
 	}
 	if hasL {
 		e.tag(1, func(e *encoder) {
 			e.int32(l.LeaderID)
 			e.int32(l.LeaderEpoch)
-			e.tags(&l.UnknownTags, 0)
+			e.tags(&l.UnknownTags)
 		})
 	}
 	if hasS {
 		e.tag(2, func(e *encoder) {
 			e.int64(s.EndOffset)
 			e.int32(s.Epoch)
-			e.tags(&s.UnknownTags, 0)
+			e.tags(&s.UnknownTags)
 		})
 	}
 	e.b = p.UnknownTags.AppendEach(e.b)
@@ -146,7 +142,7 @@ func (f *FetchResponse) encodeEnd(e *encoder) {
 				e.string(b.Host)
 				e.int32(b.Port)
 				e.nullableString(b.Rack)
-				e.tags(&b.UnknownTags, 0)
+				e.tags(&b.UnknownTags)
 			}
 		})
 	}
@@ -161,75 +157,4 @@ func count(flags ...bool) int {
 		}
 	}
 	return n
-}
-
-// encoder appends Kafka's primitive types.
-type encoder struct {
-	b        []byte
-	flexible bool
-}
-
-func (e *encoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) }
-func (e *encoder) int32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) }
-func (e *encoder) int64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) }
-func (e *encoder) uvarint(v int) { e.b = binary.AppendUvarint(e.b, uint64(v)) }
-
-// bytesLen appends the length of bytes or an array.
-func (e *encoder) bytesLen(n int) {
-	if e.flexible {
-		e.uvarint(n + 1)
-	} else {
-		e.int32(int32(n))
-	}
-}
-
-func (e *encoder) arrayLen(n int) { e.bytesLen(n) }
-
-func (e *encoder) nullableArrayLen(n int, null bool) {
-	if null {
-		n = -1
-	}
-	e.bytesLen(n)
-}
-
-func (e *encoder) nullableBytes(b []byte) {
-	e.nullableArrayLen(len(b), b == nil)
-	e.b = append(e.b, b...)
-}
-
-func (e *encoder) string(s string) {
-	if e.flexible {
-		e.uvarint(len(s) + 1)
-	} else {
-		e.int16(int16(len(s)))
-	}
-	e.b = append(e.b, s...)
-}
-
-func (e *encoder) nullableString(s *string) {
-	switch {
-	case s != nil:
-		e.string(*s)
-	case e.flexible:
-		e.uvarint(0)
-	default:
-		e.int16(-1)
-	}
-}
-
-// tags appends a struct's unknown tagged fields.
-func (e *encoder) tags(t *kmsg.Tags, known int) {
-	if e.flexible {
-		e.uvarint(known + t.Len())
-		e.b = t.AppendEach(e.b)
-	}
-}
-
-// tag appends one known tagged field: its key, its size, and what value appends.
-func (e *encoder) tag(key int, value func(*encoder)) {
-	v := encoder{flexible: true}
-	value(&v)
-	e.uvarint(key)
-	e.uvarint(len(v.b))
-	e.b = append(e.b, v.b...)
 }

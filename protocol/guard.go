@@ -25,7 +25,7 @@ var (
 const (
 	// tagCost is the memory of the map that a struct with one unknown tagged field holds.
 	tagCost = 400
-	// minElement is the fewest bytes of a struct in a frame that can carry an unknown
+	// minTagged is the fewest bytes of a struct in a frame that can carry an unknown
 	// tagged field: a field of one byte, the number of tags, and a tag's key and length.
 	minTagged = 4
 	// auditBytes is the size from which a frame can hold more tagged fields or elements
@@ -99,7 +99,7 @@ func walkProduce(version int16, flexible bool, body []byte) (int64, error) {
 	if w.failed() {
 		return 0, fmt.Errorf("%w: Produce", errMalformed)
 	}
-	return cost + int64(w.tagN)*tagCost, nil
+	return cost + cost/8 + int64(w.tagN)*tagCost, nil // allocations are rounded up
 }
 
 // auditor adds up what a decoded request holds.

@@ -1,0 +1,114 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"math/rand"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestSizeClassesHoldWhatTheyAreFor(t *testing.T) {
+	for _, n := range []int{1, freeStep - 1} {
+		if c := classFor(n); c >= 0 {
+			t.Errorf("%d bytes are pooled in class %d", n, c)
+		}
+	}
+	for n := freeStep; n <= classSize(maxClass); n += n/37 + 1 {
+		c := classFor(n)
+		if c < minClass || c > maxClass || classSize(c) < n {
+			t.Fatalf("%d bytes in class %d of %d", n, c, classSize(c))
+		}
+		if c > minClass && classSize(c-1) >= n {
+			t.Fatalf("%d bytes in class %d though %d holds them", n, c, c-1)
+		}
+	}
+	if c := classFor(classSize(maxClass) + 1); c != -1 {
+		t.Errorf("a huge buffer is pooled in class %d", c)
+	}
+	if c := classFor(1<<20 + 200); classSize(c) > 1<<20+1<<16 {
+		t.Errorf("a batch of 1 MiB takes a buffer of %d", classSize(c))
+	}
+}
+
+// TestRecordsArriveWholeAtEverySize sends sizes around every step of a frame's growth, all
+// through the same recycled buffers.
+func TestRecordsArriveWholeAtEverySize(t *testing.T) {
+	var got []byte
+	api := Serve(3, 13, func(_ context.Context, q *kmsg.ProduceRequest, _ *kmsg.ProduceResponse) error {
+		got = append(got[:0], q.Topics[0].Partitions[0].Records...)
+		return nil
+	})
+	s, addr := startServer(t, Config{Table: NewTable(api)})
+	c := dial(t, addr)
+	random := rand.New(rand.NewSource(1))
+	data := make([]byte, 5<<20)
+	random.Read(data)
+	for _, around := range []int{0, firstStep, freeStep, 128 << 10, 1 << 20, bulkStep, 2 * bulkStep} {
+		for _, off := range []int{-70, -1, 0, 1, 200} {
+			n := max(around+off, 0)
+			from := random.Intn(len(data) - n)
+			q := produceOf(data[from : from+n])
+			c.ask(q)
+			if !bytes.Equal(got, data[from:from+n]) {
+				t.Fatalf("%d bytes arrived damaged", n)
+			}
+		}
+	}
+	eventually(t, func() bool { return s.Stats().Queued == 0 })
+	if n := s.Stats().FrameBytes; n != 0 {
+		t.Errorf("%d bytes held", n)
+	}
+}
+
+func produceOf(records []byte) *kmsg.ProduceRequest {
+	q := kmsg.NewPtrProduceRequest()
+	q.Version, q.Acks = 9, -1
+	q.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: records}}}}
+	return q
+}
+
+func TestKeptFramesAreNotReused(t *testing.T) {
+	var mu sync.Mutex
+	var kept [][]byte
+	api := ServeRequest(3, 13, func(_ context.Context, r *Request, q *kmsg.ProduceRequest, _ *kmsg.ProduceResponse) error {
+		r.KeepFrame()
+		mu.Lock()
+		defer mu.Unlock()
+		kept = append(kept, q.Topics[0].Partitions[0].Records)
+		return nil
+	})
+	_, addr := startServer(t, Config{Table: NewTable(api)})
+	c := dial(t, addr)
+	for i := range 20 {
+		c.ask(produceOf(bytes.Repeat([]byte{byte(i)}, 100<<10)))
+	}
+	for i, b := range kept {
+		if !bytes.Equal(b, bytes.Repeat([]byte{byte(i)}, 100<<10)) {
+			t.Errorf("request %d was overwritten", i)
+		}
+	}
+}
+
+func TestOtherAPIsMayKeepTheirBytes(t *testing.T) {
+	var kept [][]byte
+	api := Serve(0, 2, func(_ context.Context, q *kmsg.SASLAuthenticateRequest, _ *kmsg.SASLAuthenticateResponse) error {
+		kept = append(kept, q.SASLAuthBytes)
+		return nil
+	})
+	_, addr := startServer(t, Config{Table: NewTable(api, acceptProduce())})
+	c := dial(t, addr)
+	for i := range 10 {
+		q := kmsg.NewPtrSASLAuthenticateRequest()
+		q.SASLAuthBytes = bytes.Repeat([]byte{byte(i)}, 100<<10)
+		c.ask(q)
+		c.ask(produceOf(make([]byte, 100<<10)))
+	}
+	for i, b := range kept {
+		if !bytes.Equal(b, bytes.Repeat([]byte{byte(i)}, 100<<10)) {
+			t.Errorf("request %d was overwritten", i)
+		}
+	}
+}
