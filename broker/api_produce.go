@@ -120,11 +120,13 @@ const maxDecompressed = 128 << 20
 // Timestamps are judged by this node's clock.
 func (b *Broker) admit(records []byte, x *replica, version int16) (record.Batch, error) {
 	batch, rest, err := record.Split(records)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", record.ErrCorrupt, err)
-	}
-	if len(rest) > 0 {
-		return nil, refuse(kerr.InvalidRecord, fmt.Sprintf("Produce requests with version %d must contain exactly one record batch per partition.", version))
+	switch {
+	case errors.Is(err, record.ErrShort):
+		return nil, refuse(kerr.InvalidRecord, fmt.Sprintf("Produce requests with version %d must have at least one record batch per partition", version))
+	case err != nil:
+		return nil, err
+	case len(rest) > 0:
+		return nil, refuse(kerr.InvalidRecord, fmt.Sprintf("Produce requests with version %d are only allowed to contain exactly one record batch per partition", version))
 	}
 	c, now := x.settings(), b.now().UnixMilli()
 	limits := record.Limits{

@@ -29,6 +29,7 @@ var answers = []struct {
 	{log.ErrClosed, kerr.NotLeaderForPartition},
 	{record.ErrUnsupportedCodec, kerr.UnsupportedCompressionType},
 	{record.ErrTooLarge, kerr.MessageTooLarge},
+	{record.ErrMagic, kerr.InvalidRecord},
 	{record.ErrTimestamp, kerr.InvalidTimestamp},
 	{record.ErrInvalid, kerr.InvalidRecord},
 	{record.ErrCorrupt, kerr.CorruptMessage},

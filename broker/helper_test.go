@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"encoding/binary"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -91,6 +94,37 @@ func request[R kmsg.Response](b *testBroker, c *kgo.Client, q kmsg.Request) R {
 	resp, err := c.Broker(1).Request(ctx, q)
 	if err != nil {
 		b.t.Fatalf("%s: %v", kmsg.NameForKey(q.Key()), err)
+	}
+	return resp.(R)
+}
+
+// raw sends a request in exactly its own version over a connection of its own.
+func raw[R kmsg.Response](b *testBroker, q kmsg.Request) R {
+	b.t.Helper()
+	nc, err := net.Dial("tcp", b.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)); err != nil {
+		b.t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(nc, size[:]); err != nil {
+		b.t.Fatalf("%s: %v", kmsg.NameForKey(q.Key()), err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(nc, body); err != nil {
+		b.t.Fatal(err)
+	}
+	resp := q.ResponseKind()
+	body = body[4:]
+	if resp.IsFlexible() && q.Key() != 18 {
+		body = body[1:]
+	}
+	if err := resp.ReadFrom(body); err != nil {
+		b.t.Fatal(err)
 	}
 	return resp.(R)
 }
