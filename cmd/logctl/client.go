@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// dialTimeout bounds one attempt to connect.
+const dialTimeout = 5 * time.Second
+
+// options are what every client of a command has in common.
+func (a *app) options(more ...kgo.Opt) []kgo.Opt {
+	return append([]kgo.Opt{
+		kgo.SeedBrokers(a.bootstrap...),
+		kgo.ClientID("logctl"),
+		kgo.SoftwareNameAndVersion("logctl", softwareVersion()),
+		kgo.DialTimeout(min(dialTimeout, a.timeout)),
+		kgo.RetryTimeout(a.timeout),
+		kgo.MetadataMinAge(100 * time.Millisecond),
+	}, more...)
+}
+
+// admin connects to the cluster for administration. The caller closes the client.
+func (a *app) admin(ctx context.Context) (*kadm.Client, error) {
+	cl, err := kgo.NewClient(a.options()...)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	if err := a.ping(ctx, cl); err != nil {
+		cl.Close()
+		return nil, err
+	}
+	adm := kadm.NewClient(cl)
+	adm.SetTimeoutMillis(int32(min(a.timeout, time.Hour) / time.Millisecond))
+	return adm, nil
+}
+
+// ping makes sure that a broker answers, so that everything after can speak of what it said.
+func (a *app) ping(ctx context.Context, cl *kgo.Client) error {
+	limited, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	if err := cl.Ping(limited); err != nil {
+		return a.diagnose(ctx, err)
+	}
+	return nil
+}
+
+// withAdmin runs do with a connected client.
+func (a *app) withAdmin(ctx context.Context, do func(context.Context, *kadm.Client) error) error {
+	adm, err := a.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer adm.Close()
+	return do(ctx, adm)
+}
+
+// quiet is an app for completion: it says nothing and does not wait long.
+func (a *app) quiet() *app {
+	b := *a
+	b.err, b.timeout = io.Discard, time.Second
+	return &b
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"quorumlog/cmd/logctl/internal/position"
+	"quorumlog/cmd/logctl/internal/render"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// resetPartition is an element of the JSON of "group reset".
+type resetPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Before    *int64 `json:"before"` // null: nothing was committed
+	After     int64  `json:"after"`
+	Lag       int64  `json:"lag"`  // afterwards
+	Done      bool   `json:"done"` // false: a plan, or see Error
+	Error     string `json:"error,omitempty"`
+}
+
+type groupReset struct {
+	*app
+	to     string
+	topics []string
+	yes    bool
+	dryRun bool
+}
+
+func newGroupReset(a *app) *cobra.Command {
+	r := &groupReset{app: a}
+	c := &cobra.Command{
+		Use:   "reset GROUP",
+		Short: "Move a group to another place",
+		Long: "Move a group to another place in its topics. Without --yes the plan is shown and nothing is\n" +
+			"changed. The group's members must be stopped first. Places are\n" +
+			position.Syntax + ",\nor shift:+N and shift:-N, from where the group stands.",
+		Example: `  logctl group reset auditors --to start
+  logctl group reset auditors --to -1h --topic orders --yes
+  logctl group reset auditors --to shift:-100 --topic orders:0,1 --yes`,
+		Args:              arguments(1, 1),
+		ValidArgsFunction: a.completeGroups,
+		RunE: func(c *cobra.Command, args []string) error {
+			if r.to == "" {
+				return usage("--to is missing; say where the group is to stand, for example --to start")
+			}
+			if r.yes && r.dryRun {
+				return usage("--yes and --dry-run exclude each other")
+			}
+			return r.withAdmin(c.Context(), func(ctx context.Context, adm *kadm.Client) error {
+				return r.run(ctx, adm, args[0])
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&r.to, "to", "", "where the group is to stand, a `PLACE`")
+	f.StringArrayVar(&r.topics, "topic", nil, "only this topic, or these partitions of it, as `TOPIC[:P,...]`; repeat for more (default what the group committed)")
+	f.BoolVarP(&r.yes, "yes", "y", false, "do it")
+	f.BoolVar(&r.dryRun, "dry-run", false, "show the plan, but change nothing (the default)")
+	_ = c.RegisterFlagCompletionFunc("topic", a.completeTopics)
+	return c
+}
+
+func (r *groupReset) run(ctx context.Context, adm *kadm.Client, group string) error {
+	to, err := position.Parse(r.to, r.now())
+	if err != nil {
+		return usage("--to: %v", err)
+	}
+	committed, err := r.committed(ctx, adm, group)
+	if err != nil {
+		return err
+	}
+	wanted, err := r.wanted(ctx, adm, group, committed)
+	if err != nil {
+		return err
+	}
+	plan, err := r.plan(ctx, adm, to, committed, wanted)
+	if err != nil {
+		return err
+	}
+	if !r.yes {
+		if err := r.report(plan); err != nil {
+			return err
+		}
+		r.note("Nothing was changed; add --yes to do it.")
+		return nil
+	}
+	return r.commit(ctx, adm, group, plan)
+}
+
+// committed returns the group's offsets. With --topic the group may be new; it must not be active.
+func (r *groupReset) committed(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	listed, err := adm.ListGroups(ctx)
+	if err != nil {
+		return nil, r.explain(err, "list groups")
+	}
+	if _, ok := listed[group]; !ok {
+		if len(r.topics) > 0 {
+			return nil, nil
+		}
+		return nil, refused("group %q does not exist on %s%s", group, r.at(), didYouMeanOr(group, listed.Groups(), "; with --topic it would be made"))
+	}
+	described, err := r.groups(ctx, adm, []string{group})
+	if err != nil {
+		return nil, err
+	}
+	if len(described) == 1 && len(described[0].Members) > 0 {
+		return nil, refused("group %q has %s that would overwrite the offsets; stop them first (logctl group members %s shows them)",
+			group, render.Plural(int64(len(described[0].Members)), "member"), group)
+	}
+	offsets, err := adm.FetchOffsets(ctx, group)
+	if err != nil {
+		return nil, r.explain(err, "read the group's offsets")
+	}
+	return offsets, nil
+}
+
+// wanted returns the partitions to reset: what --topic names, or all that are committed.
+func (r *groupReset) wanted(ctx context.Context, adm *kadm.Client, group string, committed kadm.OffsetResponses) (map[string][]int32, error) {
+	out := map[string][]int32{}
+	for _, flag := range r.topics {
+		name, list, some := strings.Cut(flag, ":")
+		var numbers []int32
+		if some {
+			for _, s := range strings.Split(list, ",") {
+				n, err := strconv.ParseInt(s, 10, 32)
+				if err != nil || n < 0 {
+					return nil, usage("--topic %q is not TOPIC or TOPIC:P,P", flag)
+				}
+				numbers = append(numbers, int32(n))
+			}
+		}
+		topics, err := r.app.topics(ctx, adm, []string{name}, false)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range topics {
+			chosen, err := choosePartitions(t, numbers)
+			if err != nil {
+				return nil, err
+			}
+			out[t.Topic] = append(out[t.Topic], chosen...)
+		}
+	}
+	if len(r.topics) > 0 {
+		return out, nil
+	}
+	for _, o := range committed.Sorted() {
+		if o.Err == nil && o.At >= 0 {
+			out[o.Topic] = append(out[o.Topic], o.Partition)
+		}
+	}
+	if len(out) == 0 {
+		return nil, refused("group %q has committed nothing; name a topic with --topic", group)
+	}
+	return out, nil
+}
+
+func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Position, committed kadm.OffsetResponses, wanted map[string][]int32) ([]resetPartition, error) {
+	var topics []kadm.TopicDetail
+	all, err := adm.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return nil, r.explain(err, "list topics")
+	}
+	for name := range wanted {
+		t, ok := all[name]
+		if !ok {
+			r.note("Topic %s is gone; the group's offsets in it are left alone.", name)
+			continue
+		}
+		topics = append(topics, t)
+	}
+	bounds, err := r.bounds(ctx, adm, topics, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(topics) == 0 {
+		return nil, refused("none of the group's topics is there any more")
+	}
+	times, err := r.offsetsAt(ctx, adm, to, namesOf(topics))
+	if err != nil {
+		return nil, err
+	}
+	plan := []resetPartition{}
+	for _, t := range topics {
+		for _, n := range wanted[t.Topic] {
+			b, ok := bounds[t.Topic][n]
+			if !ok || b.err != nil {
+				return nil, refused("the offsets of %s-%d are unknown: %s", t.Topic, n, reason(firstError(b.err, errors.New("it is not there")), ""))
+			}
+			p := resetPartition{Topic: t.Topic, Partition: n}
+			present := b.start
+			if o, ok := committed.Lookup(t.Topic, n); ok && o.Err == nil && o.At >= 0 {
+				p.Before, present = &o.At, o.At
+			} else if to.Kind == position.Shift {
+				return nil, refused("the group has committed nothing in %s-%d, so there is nothing to shift; use --to start or --to end", t.Topic, n)
+			}
+			p.After = locate(to, b, times, t.Topic, n, present)
+			p.Lag = b.end - p.After
+			plan = append(plan, p)
+		}
+	}
+	slices.SortFunc(plan, func(a, b resetPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return slices.CompactFunc(plan, func(a, b resetPartition) bool { return a.Topic == b.Topic && a.Partition == b.Partition }), nil
+}
+
+func (r *groupReset) commit(ctx context.Context, adm *kadm.Client, group string, plan []resetPartition) error {
+	offsets := kadm.Offsets{}
+	for _, p := range plan {
+		offsets.AddOffset(p.Topic, p.Partition, p.After, -1)
+	}
+	answers, err := adm.CommitOffsets(ctx, group, offsets)
+	if err != nil {
+		return r.explain(err, "reset group "+group)
+	}
+	var failures []*failure
+	for i := range plan {
+		p := &plan[i]
+		o, ok := answers.Lookup(p.Topic, p.Partition)
+		if p.Done = ok && o.Err == nil; p.Done {
+			continue
+		}
+		f := refused("%s-%d was not reset: %s", p.Topic, p.Partition, reason(firstError(o.Err, errors.New("the broker did not answer for it")), ""))
+		if errors.Is(o.Err, kerr.UnknownMemberID) {
+			f = refused("%s-%d was not reset: the group has members; stop them first", p.Topic, p.Partition)
+		}
+		failures, p.Error = append(failures, f), f.message
+	}
+	if err := r.report(plan); err != nil {
+		return err
+	}
+	return firstOf(failures)
+}
+
+func (r *groupReset) report(plan []resetPartition) error {
+	table := render.NewTable("TOPIC~", "PARTITION>", "BEFORE>", "AFTER>", "LAG>")
+	for _, p := range plan {
+		table.Row(p.Topic, p.Partition, dashed(p.Before), p.After, p.Lag)
+	}
+	return r.print(plan, table)
+}
