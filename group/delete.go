@@ -65,9 +65,7 @@ func (c *Coordinator) deleteGroup(r *kmsg.DeleteGroupsResponseGroup) func(contex
 			return g.kill()
 		},
 		done: func(err error) {
-			if err != nil && dead != nil {
-				dead.state = Empty
-			}
+			s.killed(dead, err)
 			w.answer(func(r *kmsg.DeleteGroupsResponseGroup) { r.ErrorCode = appendCode(err) })
 		},
 	})
@@ -98,6 +96,17 @@ func (g *group) kill() []keyValue {
 		}
 	}
 	return append(records, keyValue{key: groupKey(g.id)})
+}
+
+// killed ends what kill began: the group, if there was one, is gone, or as it was before.
+func (s *shard) killed(g *group, err error) {
+	if g == nil || s.phase != active {
+		return
+	}
+	if err != nil {
+		g.state = Empty
+	}
+	s.image.dropIfVoid(g)
 }
 
 // deleteMessages says in words what the errors are.

@@ -38,9 +38,7 @@ func (s *shard) removeGroups(ids []string, decide func(*group) []keyValue) {
 		},
 		done: func(err error) {
 			for _, g := range dead {
-				if err != nil {
-					g.state = Empty
-				}
+				s.killed(g, err)
 			}
 		},
 	})

@@ -1,0 +1,396 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// durable is what an image says, for comparison.
+func durable(im *image) map[string]string {
+	out := map[string]string{}
+	for id, g := range im.groups {
+		if g.stored != nil {
+			out[id] = string(g.stored)
+		}
+		for topic, parts := range g.offsets {
+			for p, o := range parts {
+				out[fmt.Sprintf("%s %s/%d", id, topic, p)] = fmt.Sprintf("%+v", o)
+			}
+		}
+	}
+	return out
+}
+
+func replayed(t *testing.T, l Log) *image {
+	im := newImage(slog.New(slog.DiscardHandler))
+	if err := im.replay(l, func() bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	if im.foreign {
+		t.Fatal("the coordinator wrote something that it cannot read")
+	}
+	return im
+}
+
+func diff(t *testing.T, what string, got, want map[string]string) {
+	t.Helper()
+	for k := range want {
+		if got[k] != want[k] {
+			t.Errorf("%s: %s\n got %q\nwant %q", what, k, got[k], want[k])
+		}
+	}
+	for k := range got {
+		if _, ok := want[k]; !ok {
+			t.Errorf("%s: %s should not be there", what, k)
+		}
+	}
+}
+
+// chaos drives a coordinator with random requests.
+type chaos struct {
+	rnd    *rand.Rand
+	c      *Coordinator
+	ctx    context.Context
+	member map[string]*kmsg.JoinGroupResponse // client → its last answer
+	parked map[string]<-chan kmsg.Response
+}
+
+func (x *chaos) pick(of ...string) string { return of[x.rnd.IntN(len(of))] }
+
+func (x *chaos) collect() {
+	for who, ch := range x.parked {
+		select {
+		case r := <-ch:
+			delete(x.parked, who)
+			if j, ok := r.(*kmsg.JoinGroupResponse); ok && (j.ErrorCode == none || j.ErrorCode == memberIDRequired) {
+				x.member[who] = j
+			}
+		default:
+		}
+	}
+}
+
+func (x *chaos) step() {
+	group := x.pick("g1", "g2", "g3")
+	who := group + x.pick("A", "B", "C", "D")
+	x.collect()
+	id, gen, proto := "", int32(-1), kmsg.StringPtr("range")
+	if m := x.member[who]; m != nil {
+		id, gen = m.MemberID, m.Generation
+	}
+	var instance *string
+	if who[2] >= 'C' {
+		instance = kmsg.StringPtr(who)
+	}
+	var req kmsg.Request
+	switch x.rnd.IntN(14) {
+	case 0, 1, 2:
+		r := kmsg.NewPtrJoinGroupRequest()
+		r.Version, r.Group, r.InstanceID = 9, group, instance
+		if x.rnd.IntN(4) > 0 {
+			r.MemberID = id
+		}
+		r.SessionTimeoutMillis, r.RebalanceTimeoutMillis, r.ProtocolType = 10000, 5000, "consumer"
+		p := kmsg.NewJoinGroupRequestProtocol()
+		sub := kmsg.NewConsumerMemberMetadata()
+		sub.Topics = []string{"orders"}
+		p.Name, p.Metadata = "range", sub.AppendTo(nil)
+		r.Protocols = append(r.Protocols, p)
+		req = r
+	case 3, 4, 5:
+		r := kmsg.NewPtrSyncGroupRequest()
+		r.Version, r.Group, r.MemberID, r.Generation, r.InstanceID = 5, group, id, gen, instance
+		r.ProtocolType, r.Protocol = kmsg.StringPtr("consumer"), proto
+		a := kmsg.NewSyncGroupRequestGroupAssignment()
+		a.MemberID, a.MemberAssignment = id, []byte(fmt.Sprint(x.rnd.IntN(100)))
+		r.GroupAssignment = append(r.GroupAssignment, a)
+		req = r
+	case 6:
+		r := kmsg.NewPtrHeartbeatRequest()
+		r.Version, r.Group, r.MemberID, r.Generation, r.InstanceID = 4, group, id, gen, instance
+		req = r
+	case 7:
+		r := kmsg.NewPtrLeaveGroupRequest()
+		m := kmsg.NewLeaveGroupRequestMember()
+		m.MemberID, m.InstanceID = id, instance
+		r.Version, r.Group, r.Members = 5, group, []kmsg.LeaveGroupRequestMember{m}
+		req = r
+	case 8, 9, 10, 11:
+		r := kmsg.NewPtrOffsetCommitRequest()
+		r.Version, r.Group, r.MemberID, r.Generation, r.InstanceID = 9, group, id, gen, instance
+		if x.rnd.IntN(3) == 0 {
+			r.MemberID, r.Generation, r.InstanceID = "", -1, nil
+		}
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = x.pick("orders", "payments", "audit")
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = int32(x.rnd.IntN(3)), int64(x.rnd.IntN(1000))
+		t.Partitions = append(t.Partitions, p)
+		r.Topics = append(r.Topics, t)
+		req = r
+	case 12:
+		if x.rnd.IntN(2) == 0 {
+			r := kmsg.NewPtrOffsetDeleteRequest()
+			r.Group = group
+			t := kmsg.NewOffsetDeleteRequestTopic()
+			t.Topic, t.Partitions = "payments", []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}}
+			r.Topics = append(r.Topics, t)
+			req = r
+			break
+		}
+		x.c.OnTopicsDeleted(DeletedTopic{Name: "audit"})
+		return
+	case 13:
+		if x.rnd.IntN(3) > 0 {
+			time.Sleep(time.Duration(x.rnd.IntN(6000)) * time.Millisecond)
+			return
+		}
+		r := kmsg.NewPtrDeleteGroupsRequest()
+		r.Version, r.Groups = 2, []string{group}
+		req = r
+	}
+	if _, ok := x.parked[who]; !ok {
+		x.parked[who] = call(x.ctx, x.c, who, req)
+	}
+	if x.rnd.IntN(2) == 0 {
+		synctest.Wait()
+	}
+}
+
+// Random requests, expiry and failing appends: at every moment at which nothing is in flight,
+// what the coordinator keeps durable is what its log says; and a coordinator that takes over at
+// any append, as after a crash, serves exactly the log's state.
+func TestWhatIsServedIsWhatTheLogSays(t *testing.T) {
+	for range 15 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { chaosRun(t, seed) })
+		})
+	}
+}
+
+func chaosRun(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	l := &memLog{}
+	failing := rnd.IntN(2) == 0
+	failures := rand.New(rand.NewPCG(seed, 2))
+	l.fail = func(int) error {
+		if failing && failures.IntN(8) == 0 {
+			return errors.New("no quorum")
+		}
+		return nil
+	}
+	o := testOptions()
+	o.OffsetsRetention, o.RetentionCheck = 60*time.Second, 20*time.Second
+	ctx, cancel := context.WithCancel(t.Context())
+	c := New(o)
+	c.Lead(0, 1, l)
+	synctest.Wait()
+	x := &chaos{rnd, c, ctx, map[string]*kmsg.JoinGroupResponse{}, map[string]<-chan kmsg.Response{}}
+	for i := range 400 {
+		if rnd.IntN(20) == 0 {
+			l.hold()
+		}
+		x.step()
+		if rnd.IntN(10) == 0 {
+			l.release()
+			synctest.Wait()
+			s := c.all()[0]
+			s.mu.Lock()
+			diff(t, fmt.Sprint("step ", i), durable(s.image), durable(replayed(t, l)))
+			checkGroups(t, s)
+			s.mu.Unlock()
+		}
+		if rnd.IntN(60) == 0 { // the leader is lost with whatever is in flight, and comes back
+			c.Resign(0)
+			l.mu.Lock()
+			l.waiting, l.held = nil, false
+			l.mu.Unlock()
+			c.Lead(0, 2, l)
+			synctest.Wait()
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	l.release()
+	c.Close()
+	cancel()
+	synctest.Wait()
+}
+
+// checkGroups verifies what the soft state's counters promise.
+func checkGroups(t *testing.T, s *shard) {
+	var live int64
+	for _, g := range s.image.groups {
+		joined, unsynced := 0, 0
+		support := map[string]int{}
+		for _, m := range g.members {
+			joined += max(0, sign(m.join != nil))
+			unsynced += max(0, sign(m.pendingSync))
+			for _, p := range m.protocols {
+				support[p.name]++
+			}
+			if g.byID[m.id] != m {
+				t.Errorf("%s: member %s is not found by its id", g.id, m.id)
+			}
+		}
+		if joined != g.joined || unsynced != g.unsynced || len(g.byID) != len(g.members) || !maps.Equal(support, g.supported) {
+			t.Errorf("%s: counters are wrong: %d %d, %d %d", g.id, joined, g.joined, unsynced, g.unsynced)
+		}
+		if (g.state == Empty || g.state == Dead) != (len(g.members) == 0) && g.state != PreparingRebalance {
+			t.Errorf("%s: %v with %d members", g.id, g.state, len(g.members))
+		}
+		if len(g.members) > 0 && !slices.Contains(g.members, g.leader) {
+			t.Errorf("%s: the leader is not a member", g.id)
+		}
+		g.records(func(r keyValue) { live += 1 })
+		if g.stored == nil && len(g.offsets) == 0 && g.idle() {
+			t.Errorf("%s: nothing is left of it and it is still there", g.id)
+		}
+	}
+	if (live == 0) != (s.image.live == 0) || s.image.live < 0 {
+		t.Errorf("%d live records take %d bytes", live, s.image.live)
+	}
+}
+
+// growLog commits n times, each for another of 200 groups, about 12 kB.
+func growLog(t *testing.T, c *Coordinator, n int) {
+	meta := string(make([]byte, 4000))
+	for i := range n {
+		r := kmsg.NewPtrOffsetCommitRequest()
+		r.Version, r.Group, r.Generation = 9, fmt.Sprint("g", i%200), -1
+		tp := kmsg.NewOffsetCommitRequestTopic()
+		tp.Topic = "orders"
+		for p := range int32(3) {
+			rp := kmsg.NewOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.Metadata = p, int64(i), &meta
+			tp.Partitions = append(tp.Partitions, rp)
+		}
+		r.Topics = append(r.Topics, tp)
+		resp := r.ResponseKind().(*kmsg.OffsetCommitResponse)
+		if w := c.OffsetCommit(r, resp); w != nil {
+			w(t.Context())
+		}
+	}
+}
+
+func TestALogOfManyCommitsStaysSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		most := 0
+		for range 20 {
+			growLog(t, b.c, 100)
+			most = max(most, l.size())
+		}
+		synctest.Wait()
+		if l.trims < 2 || most > 2*rewriteFrom {
+			t.Errorf("%d compactions, up to %d bytes", l.trims, most)
+		}
+		s := b.c.all()[0]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		diff(t, "after compactions", durable(s.image), durable(replayed(t, l)))
+	})
+}
+
+// A compaction that dies at any of its appends, or before it trims, loses nothing.
+func TestACompactionMayDieAtEveryStep(t *testing.T) {
+	for step := range 8 {
+		synctest.Test(t, func(t *testing.T) {
+			l := &memLog{}
+			b := newLocal(t, testOptions(), l)
+			s := b.c.all()[0]
+			growLog(t, b.c, 150)
+			synctest.Wait()
+			s.mu.Lock()
+			s.image.written = rewriteFrom * 2 // time for a compaction
+			s.mu.Unlock()
+			n := l.appends
+			dead := errors.New("died")
+			l.noTrim = dead
+			l.fail = func(i int) error {
+				if i > n+1+step {
+					return dead
+				}
+				return nil
+			}
+			growLog(t, b.c, 1)
+			synctest.Wait()
+			s.mu.Lock()
+			diff(t, fmt.Sprint("step ", step), durable(replayed(t, l)), durable(s.image))
+			s.mu.Unlock()
+			// The next leader compacts and trims for good.
+			l.fail, l.noTrim = nil, nil
+			b.c.Lead(0, 2, l)
+			synctest.Wait()
+			s = b.c.all()[0]
+			s.mu.Lock()
+			s.image.written = rewriteFrom * 2
+			s.mu.Unlock()
+			before := l.size()
+			growLog(t, b.c, 2)
+			synctest.Wait()
+			s.mu.Lock()
+			diff(t, fmt.Sprint("step ", step, " again"), durable(replayed(t, l)), durable(s.image))
+			s.mu.Unlock()
+			if l.trims != 1 || l.size() >= before {
+				t.Errorf("%d trims, %d bytes after %d", l.trims, l.size(), before)
+			}
+		})
+	}
+}
+
+func TestCommitsDuringACompactionAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		s := b.c.all()[0]
+		growLog(t, b.c, 150)
+		s.mu.Lock()
+		s.image.written = rewriteFrom * 2
+		s.mu.Unlock()
+		for range 8 {
+			go growLog(t, b.c, 20)
+		}
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		diff(t, "after", durable(replayed(t, l)), durable(s.image))
+		if l.trims == 0 {
+			t.Error("no compaction")
+		}
+	})
+}
+
+func TestAnEmptiedLogIsTrimmedWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		growLog(t, b.c, 20)
+		s := b.c.all()[0]
+		s.mu.Lock()
+		s.image.written = rewriteFrom * 2
+		s.mu.Unlock()
+		r := kmsg.NewPtrDeleteGroupsRequest()
+		for i := range 20 {
+			r.Groups = append(r.Groups, fmt.Sprint("g", i))
+		}
+		<-call(b.ctx, b.c, "X", r)
+		synctest.Wait()
+		if n := len(replayed(t, l).groups); n != 0 || l.trims == 0 {
+			t.Errorf("%d groups, %d trims, %d bytes", n, l.trims, l.size())
+		}
+	})
+}
