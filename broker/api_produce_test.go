@@ -21,6 +21,12 @@ func batchOf(values ...string) record.Batch {
 	return w.Build()
 }
 
+func batchAt(ts int64, value string) record.Batch {
+	w := record.NewBuilder(record.BuilderOptions{})
+	w.Add(record.Record{Value: []byte(value), Timestamp: ts})
+	return w.Build()
+}
+
 func produceRequest(topic string, records []byte) *kmsg.ProduceRequest {
 	q := kmsg.NewPtrProduceRequest()
 	q.Version, q.Acks, q.TimeoutMillis = 9, -1, 10_000
@@ -155,11 +161,6 @@ func TestLogAppendTimeIsTheBrokersAndCompressionTheTopics(t *testing.T) {
 func TestTimestampsBeyondTheTopicsBoundsAreRefused(t *testing.T) {
 	b := startBroker(t, nil)
 	b.topic("t", 1, map[string]*string{"message.timestamp.before.max.ms": ptr("60000")})
-	at := func(ts int64) []byte {
-		w := record.NewBuilder(record.BuilderOptions{})
-		w.Add(record.Record{Value: []byte("v"), Timestamp: ts})
-		return w.Build()
-	}
 	now := time.Now().UnixMilli()
 	for name, tc := range map[string]struct {
 		ts   int64
@@ -167,7 +168,7 @@ func TestTimestampsBeyondTheTopicsBoundsAreRefused(t *testing.T) {
 	}{
 		"now": {now, 0}, "an hour ago": {now - 3_600_000, kerr.InvalidTimestamp.Code}, "in two hours": {now + 7_200_000, kerr.InvalidTimestamp.Code},
 	} {
-		if got := b.produced(produceRequest("t", at(tc.ts))); got.ErrorCode != tc.want {
+		if got := b.produced(produceRequest("t", batchAt(tc.ts, "v"))); got.ErrorCode != tc.want {
 			t.Errorf("%s: %v", name, kerr.ErrorForCode(got.ErrorCode))
 		}
 	}

@@ -118,8 +118,8 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 		return err
 	}
 	r.highMark, r.stable, r.logStart = p.HighWatermark(), p.LastStableOffset(), p.StartOffset()
-	if r.diverging = divergence(p, part); r.diverging != nil {
-		return nil
+	if r.diverging, err = divergence(p, part); err != nil || r.diverging != nil {
+		return err
 	}
 	limit := r.highMark
 	if f.readCommitted {
@@ -147,15 +147,18 @@ func checkEpoch(s replication.State, epoch int32) error {
 }
 
 // divergence finds where the client's log and this one part (KIP-595); nil where they do not.
-func divergence(p *replication.Partition, part *fetchPartition) *log.EpochStart {
+func divergence(p *replication.Partition, part *fetchPartition) (*log.EpochStart, error) {
 	if part.lastEpoch < 0 {
-		return nil
+		return nil, nil
 	}
 	epoch, end := p.EpochEnd(part.lastEpoch)
-	if epoch == part.lastEpoch && end >= part.offset {
-		return nil
+	switch {
+	case epoch < 0 || end < 0:
+		return nil, kerr.OffsetOutOfRange // nobody can tell where to go on
+	case epoch < part.lastEpoch || end < part.offset:
+		return &log.EpochStart{Epoch: epoch, Start: end}, nil
 	}
-	return &log.EpochStart{Epoch: epoch, Start: end}
+	return nil, nil
 }
 
 // release lets go of the files that the answer points into.
