@@ -1,0 +1,94 @@
+package replication
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// network joins the transports of several nodes in memory. Nodes may be cut off.
+type network struct {
+	mu    sync.Mutex
+	nodes map[int32]*Transport
+	cut   map[int32]bool
+}
+
+func newNetwork() *network {
+	return &network{nodes: map[int32]*Transport{}, cut: map[int32]bool{}}
+}
+
+// join puts a node's transport on the network, in the place of an earlier one.
+func (w *network) join(id int32, t *Transport) {
+	w.mu.Lock()
+	w.nodes[id] = t
+	w.mu.Unlock()
+	t.SetRoute(route{w, id})
+}
+
+func (w *network) setCut(id int32, cut bool) {
+	w.mu.Lock()
+	w.cut[id] = cut
+	w.mu.Unlock()
+}
+
+func (w *network) reach(from, to int32) *Transport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut[from] || w.cut[to] {
+		return nil
+	}
+	return w.nodes[to]
+}
+
+type route struct {
+	net  *network
+	from int32
+}
+
+var errCut = errors.New("network is cut")
+
+// Call delivers a copy: the entries' data is the sender's mapped file.
+func (r route) Call(to int32, group string, request, response any) error {
+	t := r.net.reach(r.from, to)
+	if t == nil {
+		return errCut
+	}
+	if ae, ok := request.(*raft.AppendEntriesRequest); ok {
+		request = cloneEntries(ae)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	answer, err := t.Deliver(ctx, group, request)
+	if err != nil {
+		return err
+	}
+	if r.net.reach(to, r.from) == nil {
+		return errCut // the answer is lost, not the request
+	}
+	switch to := response.(type) {
+	case *raft.AppendEntriesResponse:
+		*to = *answer.(*raft.AppendEntriesResponse)
+	case *raft.RequestVoteResponse:
+		*to = *answer.(*raft.RequestVoteResponse)
+	case *raft.RequestPreVoteResponse:
+		*to = *answer.(*raft.RequestPreVoteResponse)
+	case *raft.TimeoutNowResponse:
+		*to = *answer.(*raft.TimeoutNowResponse)
+	}
+	return nil
+}
+
+func cloneEntries(ae *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	c := *ae
+	c.Entries = make([]*raft.Log, len(ae.Entries))
+	for i, l := range ae.Entries {
+		e := *l
+		e.Data = bytes.Clone(l.Data)
+		c.Entries[i] = &e
+	}
+	return &c
+}
