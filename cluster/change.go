@@ -130,7 +130,7 @@ func (m *Metadata) propose(i *Image, records []Record) *proposal {
 
 // outcome waits for an entry and translates Raft's errors.
 func (m *Metadata) outcome(f raft.ApplyFuture) (*Image, error) {
-	err := f.Error()
+	err := m.wait(f)
 	switch {
 	case err == nil:
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress):

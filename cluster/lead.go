@@ -25,7 +25,7 @@ func (m *Metadata) lead() {
 			m.turn(leading)
 		case <-m.failed:
 			m.turn(following)
-			m.raft.Shutdown()
+			m.shutdown()
 			return
 		case <-m.closing:
 			m.turn(following)
@@ -35,7 +35,7 @@ func (m *Metadata) lead() {
 }
 
 func (m *Metadata) takeOver() error {
-	if err := m.raft.Barrier(0).Error(); err != nil {
+	if err := m.wait(m.raft.Barrier(0)); err != nil {
 		return err
 	}
 	for {

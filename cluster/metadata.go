@@ -66,8 +66,10 @@ type Metadata struct {
 	image  atomic.Pointer[Image]
 	slot   chan struct{} // held by the one change in progress
 	closed sync.Once
+	down   sync.Once
 
 	closing chan struct{} // closed by Close
+	stopped chan struct{} // closed once Raft has shut down
 	ended   chan struct{} // closed when lead has returned
 	failed  chan struct{} // closed once err is set
 
@@ -101,8 +103,8 @@ func Open(o Options) (*Metadata, error) {
 	}
 	m := &Metadata{
 		opts: o, log: o.Logger, slot: make(chan struct{}, 1),
-		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
-		turned: make(chan struct{}),
+		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
+		failed: make(chan struct{}), turned: make(chan struct{}),
 	}
 	m.image.Store(&Image{})
 	alone, err := m.start()
@@ -263,11 +265,30 @@ func (m *Metadata) Close() error {
 	var err error
 	m.closed.Do(func() {
 		close(m.closing)
-		err = m.raft.Shutdown().Error()
+		m.shutdown()
 		<-m.ended
-		err = errors.Join(err, m.store.Close())
+		err = m.store.Close()
 	})
 	return err
+}
+
+func (m *Metadata) shutdown() {
+	m.down.Do(func() {
+		m.raft.Shutdown().Error() // never fails
+		close(m.stopped)
+	})
+}
+
+// wait waits for a future of Raft's, which may never be answered once Raft shuts down.
+func (m *Metadata) wait(f raft.Future) error {
+	answer := make(chan error, 1)
+	go func() { answer <- f.Error() }()
+	select {
+	case err := <-answer:
+		return err
+	case <-m.stopped:
+		return raft.ErrRaftShutdown
+	}
 }
 
 func nodeOf(a raft.ServerAddress) int32 {

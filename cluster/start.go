@@ -119,7 +119,6 @@ func (m *Metadata) raftConfig(logger *hclogslog.Logger) *raft.Config {
 	c.SnapshotInterval = snapshotInterval
 	c.TrailingLogs = trailingLogs
 	c.MaxAppendEntries = maxAppendEntries
-	c.BatchApplyCh = true
 	c.NoLegacyTelemetry = true
 	c.NoSnapshotRestoreOnStart = true // restoreNewest has done it, and can say what is wrong
 	c.Logger = logger

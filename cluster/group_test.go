@@ -1,0 +1,306 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// trio is three members over in-memory routes.
+type trio struct {
+	t       *testing.T
+	members [3]*member
+	routes  [3]memTransport
+	dirs    [3]string
+}
+
+var trioVoters = []Voter{{1, "A"}, {2, "B"}, {3, "C"}}
+
+func newTrio(t *testing.T) *trio {
+	x := &trio{t: t}
+	for n := range x.members {
+		x.dirs[n] = t.TempDir()
+		x.start(n)
+	}
+	return x
+}
+
+func (x *trio) start(n int) {
+	x.t.Helper()
+	v := trioVoters[n]
+	x.routes[n] = newTransport(v.ID)
+	for other, r := range x.routes {
+		if other != n && r.InmemTransport != nil {
+			r.Connect(x.routes[n].LocalAddr(), x.routes[n].InmemTransport)
+			x.routes[n].Connect(r.LocalAddr(), r.InmemTransport)
+		}
+	}
+	x.members[n] = open(x.t, x.dirs[n], func(o *Options) {
+		o.NodeID, o.Identity, o.Voters, o.Transport = v.ID, v.Identity, trioVoters, x.routes[n]
+		o.HeartbeatTimeout = 300 * time.Millisecond
+	})
+}
+
+// stop closes a member, and drops what is on its way to it.
+func (x *trio) stop(n int) {
+	x.routes[n].DisconnectAll()
+	for other, r := range x.routes {
+		if other != n {
+			r.Disconnect(x.routes[n].LocalAddr())
+		}
+	}
+	x.members[n].close()
+}
+
+// leader waits for a member other than those excluded to lead.
+func (x *trio) leader(except ...int) *member {
+	x.t.Helper()
+	ctx := timeout(x.t)
+	for ctx.Err() == nil {
+		for n, m := range x.members {
+			if m.IsLeader() && !slices.Contains(except, n) {
+				return m
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	x.t.Fatal("no leader")
+	return nil
+}
+
+func (x *trio) agree(ms ...*member) {
+	x.t.Helper()
+	want := state(x.t, x.leader().Image())
+	for _, m := range ms {
+		_, err := m.Await(timeout(x.t), func(i *Image) bool { return state(x.t, i) == want })
+		if err != nil {
+			x.t.Fatalf("node %d: %v", m.opts.NodeID, err)
+		}
+	}
+}
+
+func TestThreeVotersDecideAsOne(t *testing.T) {
+	x := newTrio(t)
+	x.members[0].Campaign()
+	first := x.leader()
+	first.change(register(Broker{ID: 1, Identity: "A"}))
+	first.change(create("a", 3))
+	x.agree(x.members[:]...)
+	if q := first.Quorum(); len(q.Voters) != 3 || q.Voters[2] != trioVoters[2] || q.Leader != first.opts.NodeID {
+		t.Fatalf("quorum %+v", q)
+	}
+	for _, m := range x.members {
+		if m == first {
+			continue
+		}
+		_, err := m.Change(timeout(t), create("b", 1))
+		var not *NotControllerError
+		if !errors.As(err, &not) || not.Leader != first.opts.NodeID || !errors.Is(err, ErrNotController) {
+			t.Fatalf("a follower answered %v", err)
+		}
+	}
+	lost := int(first.opts.NodeID) - 1
+	x.stop(lost)
+	second := x.leader(lost)
+	second.change(create("b", 1))
+	x.start(lost)
+	x.agree(x.members[:]...)
+}
+
+func TestALeaderWithoutAMajorityDoesNotDecide(t *testing.T) {
+	x := newTrio(t)
+	x.members[0].Campaign()
+	old := x.leader()
+	lost := int(old.opts.NodeID) - 1
+	old.change(register(Broker{ID: 1, Identity: "A"}))
+	x.agree(x.members[:]...)
+	for n, r := range x.routes {
+		if n != lost {
+			r.Disconnect(x.routes[lost].LocalAddr())
+			x.routes[lost].Disconnect(r.LocalAddr())
+		}
+	}
+	if _, err := old.Change(timeout(t), create("lost", 1)); !errors.Is(err, ErrNotController) {
+		t.Fatalf("a leader alone answered %v", err)
+	}
+	x.leader(lost).change(create("kept", 1))
+	for n, r := range x.routes {
+		if n != lost {
+			r.Connect(x.routes[lost].LocalAddr(), x.routes[lost].InmemTransport)
+			x.routes[lost].Connect(r.LocalAddr(), r.InmemTransport)
+		}
+	}
+	i, err := old.Await(timeout(t), func(i *Image) bool { return i.Topic("kept") != nil })
+	if err != nil || i.Topic("lost") != nil {
+		t.Fatalf("%v, topics %v", err, i.Topics())
+	}
+}
+
+func TestAnEntryDecidedOnAnOlderImageChangesNothing(t *testing.T) {
+	m := open(t, t.TempDir())
+	old := m.Image()
+	m.change(records(ProducerIDsRecord{1000}))
+	if _, err := m.propose(old, []Record{ProducerIDsRecord{1000}}).wait(); err != errStale {
+		t.Fatalf("answer %v", err)
+	}
+	calls := 0
+	i := m.change(func(i *Image) ([]Record, error) {
+		if calls++; calls == 1 { // another leader's entry comes between decision and append
+			if _, err := m.propose(i, []Record{ProducerIDsRecord{2000}}).wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		return []Record{ProducerIDsRecord{i.NextProducerID() + 1000}}, nil
+	})
+	if calls != 2 || i.NextProducerID() != 3000 {
+		t.Fatalf("decided %d times, next id %d", calls, i.NextProducerID())
+	}
+}
+
+func TestConcurrentChangesAreDecidedOneAtATime(t *testing.T) {
+	m := open(t, t.TempDir())
+	m.change(register(Broker{ID: 1, Identity: "A"}))
+	at, seen := m.Image(), 0
+	cancel := m.Watch(func(old, new *Image) {
+		if old != at || new.Index() <= old.Index() {
+			t.Errorf("watched %d after %d, expected %d", new.Index(), old.Index(), at.Index())
+		}
+		at = new
+		seen++
+	})
+	const workers, each = 8, 10
+	firsts := make(chan int64, workers*each)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for n := range each {
+				i, err := m.Change(t.Context(), create(fmt.Sprintf("t-%d-%d", w, n), 1))
+				if err != nil || i.Topic(fmt.Sprintf("t-%d-%d", w, n)) == nil {
+					t.Errorf("worker %d: %v", w, err)
+				}
+				first, err := m.AllocateProducerIDs(t.Context(), ProducerIDBlock)
+				if err != nil {
+					t.Error(err)
+				}
+				firsts <- first
+			}
+		})
+	}
+	wg.Wait()
+	cancel()
+	close(firsts)
+	blocks := map[int64]bool{}
+	for f := range firsts {
+		blocks[f] = true
+	}
+	if len(blocks) != workers*each || m.Image().NextProducerID() != workers*each*ProducerIDBlock {
+		t.Fatalf("%d different blocks, next id %d", len(blocks), m.Image().NextProducerID())
+	}
+	if seen != 2*workers*each || at != m.Image() {
+		t.Fatalf("watched %d changes", seen)
+	}
+	m.change(records(FeatureRecord{"f", 1}))
+	if seen != 2*workers*each {
+		t.Fatal("called after cancel")
+	}
+}
+
+func TestACommittedChangeOfANewerVersionStopsTheMetadata(t *testing.T) {
+	var lines bytes.Buffer
+	dir := t.TempDir()
+	m := open(t, dir, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&lines, nil)) })
+	f := m.raft.Apply([]byte{1, 0, 99, 5, 0}, 0)
+	f.Error()
+	<-m.Failed()
+	refused(t, m.Err(), ErrFailed, "type 99 version 5")
+	if _, err := m.Change(timeout(t), records(ProducerIDsRecord{1})); !errors.Is(err, ErrFailed) {
+		t.Fatalf("a change after that: %v", err)
+	}
+	m.close()
+	if !strings.Contains(lines.String(), "type 99 version 5") {
+		t.Fatalf("log lines: %s", lines.String())
+	}
+	o, stable := options(t, dir)
+	defer stable.Close()
+	_, err := Open(o)
+	refused(t, err, ErrNewerVersion, "type 99 version 5", o.Dir)
+}
+
+func TestOpenRefusesWhatDoesNotBelongTogether(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir).close()
+
+	o, stable := options(t, dir)
+	o.Identity = "B"
+	_, err := Open(o)
+	stable.Close()
+	refused(t, err, err, o.Dir, "node 1", "data directory A", "B")
+
+	o, stable = options(t, dir)
+	defer stable.Close()
+	o.Stable = raft.NewInmemStore()
+	_, err = Open(o)
+	refused(t, err, err, o.Dir, "term", "was lost")
+
+	o.Stable = nil
+	if _, err = Open(o); err == nil {
+		t.Fatal("opened without a stable store")
+	}
+}
+
+func TestANodeThatIsNoVoterWaits(t *testing.T) {
+	m := open(t, t.TempDir(), func(o *Options) {
+		o.Voters = []Voter{{2, "B"}}
+	})
+	_, err := m.Change(timeout(t), records(ProducerIDsRecord{1}))
+	var not *NotControllerError
+	if !errors.As(err, &not) || not.Leader != -1 || m.Image().ClusterID() != "" {
+		t.Fatalf("answer %v", err)
+	}
+}
+
+func TestAFollowerThatIsFarBehindGetsASnapshot(t *testing.T) {
+	x := newTrio(t)
+	x.members[0].Campaign()
+	leader := x.leader()
+	late := int(leader.opts.NodeID) % 3
+	x.stop(late)
+	if err := leader.raft.ReloadConfig(raft.ReloadableConfig{
+		TrailingLogs: 1, SnapshotInterval: time.Hour, SnapshotThreshold: 1 << 30,
+		HeartbeatTimeout: 300 * time.Millisecond, ElectionTimeout: 300 * time.Millisecond,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	leader.change(register(Broker{ID: 1, Identity: "A"}))
+	for n := range 20 {
+		leader.change(create(fmt.Sprint("t", n), 1))
+	}
+	if err := leader.raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	x.start(late)
+	x.agree(x.members[:]...)
+}
+
+func TestAfterCloseChangesAreRefused(t *testing.T) {
+	m := open(t, t.TempDir(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+	m.close()
+	if _, err := m.Change(timeout(t), records(ProducerIDsRecord{1})); !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+	if _, err := m.Await(timeout(t), func(*Image) bool { return false }); !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+	if err := m.Metadata.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
