@@ -64,6 +64,7 @@ func (s *shard) join(client ClientInfo, req *kmsg.JoinGroupRequest, w *joinWaite
 		}
 		g.removePending(req.MemberID)
 		refuse("", groupMaxSizeReached)
+		g.maybeCompleteJoin()
 	case !g.supports(req.ProtocolType, req.Protocols):
 		refuse(req.MemberID, inconsistentGroupProtocol)
 	case req.MemberID == "":
