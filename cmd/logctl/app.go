@@ -80,7 +80,7 @@ func group(parent *cobra.Command, children ...*cobra.Command) *cobra.Command {
 				names = append(names, child.Name())
 			}
 		}
-		return usage("%s has no command %q%s; see %s --help", c.CommandPath(), args[0], didYouMean(args[0], names), c.CommandPath())
+		return usage("there is no command %q under %s%s; see %s --help", args[0], c.CommandPath(), didYouMean(args[0], names), c.CommandPath())
 	}
 	return parent
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -57,6 +58,34 @@ func (a *app) withAdmin(ctx context.Context, do func(context.Context, *kadm.Clie
 	}
 	defer adm.Close()
 	return do(ctx, adm)
+}
+
+// retryStep is how long to wait before a request that was refused for the moment is repeated.
+const retryStep = 100 * time.Millisecond
+
+// patiently repeats a request while the broker says that it cannot answer yet, as a group's
+// coordinator does on its first use, for as long as --timeout allows.
+func patiently[T any](ctx context.Context, a *app, request func() (T, error)) (T, error) {
+	for begun := time.Now(); ; {
+		answer, err := request()
+		if !kerr.IsRetriable(err) || time.Since(begun) > a.timeout {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, ctx.Err()
+		case <-time.After(retryStep):
+		}
+	}
+}
+
+// offsets returns what a group committed.
+func (a *app) offsets(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	answer, err := patiently(ctx, a, func() (kadm.OffsetResponses, error) { return adm.FetchOffsets(ctx, group) })
+	if err != nil {
+		return nil, a.explain(err, "read the offsets of group "+group)
+	}
+	return answer, nil
 }
 
 // quiet is an app for completion: it says nothing and does not wait long.

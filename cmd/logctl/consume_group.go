@@ -11,9 +11,9 @@ import (
 
 // planGroup takes from the plan what the group has read already.
 func (s *consume) planGroup(ctx context.Context, adm *kadm.Client, plan *readPlan) error {
-	committed, err := adm.FetchOffsets(ctx, s.group)
+	committed, err := s.offsets(ctx, adm, s.group)
 	if err != nil {
-		return s.explain(err, "read the group's offsets")
+		return err
 	}
 	for id, stop := range plan.stops {
 		o, ok := committed.Lookup(id.topic, id.partition)

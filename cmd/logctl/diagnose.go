@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // diagnose says why no broker could be talked to, address by address, and what to do.
@@ -26,8 +28,12 @@ func (a *app) diagnose(ctx context.Context, err error) error {
 		if advice != "" {
 			remedy = advice
 		}
-		if found == "" {
-			found = fmt.Sprintf("%s is a broker but the request failed (%v)", addr, err)
+		var closed *kgo.ErrFirstReadEOF
+		if found == "" && errors.As(err, &closed) {
+			found = addr + " answers in Kafka's protocol, but closes the connection: it wants SASL, or is a controller's listener"
+			remedy = "name another listener with -b HOST:PORT"
+		} else if found == "" {
+			found = fmt.Sprintf("%s is a broker, but the request failed (%v)", addr, err)
 			remedy = "repeat the command"
 		}
 		findings = append(findings, found)

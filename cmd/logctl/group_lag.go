@@ -60,9 +60,9 @@ func (a *app) lags(ctx context.Context, adm *kadm.Client, groups []consumerGroup
 	commits := map[string]kadm.OffsetResponses{}
 	topics := map[string]bool{}
 	for _, g := range groups {
-		c, err := adm.FetchOffsets(ctx, g.Name)
+		c, err := a.offsets(ctx, adm, g.Name)
 		if err != nil {
-			return nil, a.explain(err, "read the offsets of group "+g.Name)
+			return nil, err
 		}
 		commits[g.Name] = c
 		for t := range c {

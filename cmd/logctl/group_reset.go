@@ -116,11 +116,7 @@ func (r *groupReset) committed(ctx context.Context, adm *kadm.Client, group stri
 		return nil, refused("group %q has %s that would overwrite the offsets; stop them first (logctl group members %s shows them)",
 			group, render.Plural(int64(len(described[0].Members)), "member"), group)
 	}
-	offsets, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
-		return nil, r.explain(err, "read the group's offsets")
-	}
-	return offsets, nil
+	return r.offsets(ctx, adm, group)
 }
 
 // wanted returns the partitions to reset: what --topic names, or all that are committed.
@@ -219,7 +215,7 @@ func (r *groupReset) commit(ctx context.Context, adm *kadm.Client, group string,
 	for _, p := range plan {
 		offsets.AddOffset(p.Topic, p.Partition, p.After, -1)
 	}
-	answers, err := adm.CommitOffsets(ctx, group, offsets)
+	answers, err := patiently(ctx, r.app, func() (kadm.OffsetResponses, error) { return adm.CommitOffsets(ctx, group, offsets) })
 	if err != nil {
 		return r.explain(err, "reset group "+group)
 	}

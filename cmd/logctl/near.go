@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// didYouMean returns "; did you mean …?" with the names that are most like s, or "".
+// didYouMean returns ", did you mean …?" with the names that are most like s, or "".
 func didYouMean(s string, names []string) string {
 	near := nearest(s, names)
 	if len(near) == 0 {

@@ -134,7 +134,6 @@ func (p *produce) producerOptions() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.ProducerBatchCompression(codec),
 		kgo.MaxBufferedBytes(maxBuffered),
-		kgo.RecordDeliveryTimeout(max(p.timeout, time.Second)), // less is refused
 	}
 	switch p.acks {
 	case "all", "-1":
@@ -174,9 +173,10 @@ func (p *produce) run(ctx context.Context, topic string, files []string) error {
 		return usage("%v", err)
 	}
 	defer cl.Close()
-	s := newSender(cl, topic, p.progress(), total)
-	err = p.send(ctx, s, files)
-	if flushed := s.finish(ctx); err == nil {
+	s := newSender(ctx, cl, topic, p.timeout)
+	s.progress, s.total = p.progress(), total
+	err = p.send(s.ctx, s, files)
+	if flushed := s.finish(); flushed != nil {
 		err = flushed
 	}
 	if len(s.written()) > 0 || err == nil {
@@ -286,7 +286,7 @@ func (p *produce) sendAll(ctx context.Context, s *sender, name string, r io.Read
 				ended <- usage("%s, %v", name, err)
 				return
 			}
-			if !s.send(ctx, p.complete(rec), fmt.Sprintf("record %d of %s", n, name)) {
+			if !s.send(p.complete(rec), fmt.Sprintf("record %d of %s", n, name)) {
 				ended <- nil // what was wrong is the sender's to say
 				return
 			}

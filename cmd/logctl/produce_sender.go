@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"quorumlog/cmd/logctl/internal/render"
 
@@ -36,33 +37,63 @@ type sender struct {
 	mu      sync.Mutex
 	done    map[int32]*writtenPartition
 	records int64
+	pending int64
 	failed  *failure // the first
-	stopped atomic.Bool
+
+	// ctx ends when the command does, when a record is refused, and when the watch runs out:
+	// the client's own time limit counts from a record's timestamp, which may be years ago.
+	ctx     context.Context
+	stop    context.CancelFunc
+	watch   *time.Timer
+	timeout time.Duration // the longest wait for any acknowledgement
 }
 
-func newSender(cl *kgo.Client, topic string, progress *render.Progress, total int64) *sender {
-	return &sender{cl: cl, topic: topic, progress: progress, total: total, done: map[int32]*writtenPartition{}}
+func newSender(ctx context.Context, cl *kgo.Client, topic string, timeout time.Duration) *sender {
+	s := &sender{cl: cl, topic: topic, timeout: timeout, done: map[int32]*writtenPartition{}}
+	s.ctx, s.stop = context.WithCancel(ctx)
+	s.watch = time.AfterFunc(timeout, s.expire)
+	return s
+}
+
+// expire ends the work where something waits to be acknowledged.
+func (s *sender) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending == 0 {
+		return // send starts the watch again
+	}
+	if s.failed == nil {
+		s.failed = unreachable("no record was acknowledged for %v, and %s may or may not be written; see whether a majority of replicas is up", s.timeout, render.Plural(s.pending, "record"))
+	}
+	s.stop()
 }
 
 // send hands over a record, waiting while too much is under way. It is false once there is no
 // point in going on. where names the record to people.
-func (s *sender) send(ctx context.Context, r *kgo.Record, where string) bool {
-	if s.stopped.Load() || ctx.Err() != nil {
+func (s *sender) send(r *kgo.Record, where string) bool {
+	if s.ctx.Err() != nil {
 		return false
 	}
+	s.mu.Lock()
+	if s.pending++; s.pending == 1 {
+		s.watch.Reset(s.timeout)
+	}
+	s.mu.Unlock()
 	r.Topic = s.topic
-	s.cl.Produce(ctx, r, func(r *kgo.Record, err error) { s.account(r, where, err) })
+	s.cl.Produce(s.ctx, r, func(r *kgo.Record, err error) { s.account(r, where, err) })
 	return true
 }
 
 func (s *sender) account(r *kgo.Record, where string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pending--
+	s.watch.Reset(s.timeout)
 	if err != nil {
 		if s.failed == nil && !errors.Is(err, context.Canceled) {
 			s.failed = explainRecord(err, where)
 		}
-		s.stopped.Store(true)
+		s.stop()
 		return
 	}
 	w := s.done[r.Partition]
@@ -86,15 +117,15 @@ func explainRecord(err error, where string) *failure {
 		return f
 	case errors.As(err, &k):
 		return refused("%s was refused: %s", where, reason(k, ""))
-	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, context.DeadlineExceeded):
-		return unreachable("%s was not acknowledged in time (it may have been written); see whether a majority of replicas is up", where)
 	}
 	return unreachable("%s was not written: %v", where, err)
 }
 
-// finish waits until everything handed over is written, or ctx is done.
-func (s *sender) finish(ctx context.Context) error {
-	err := s.cl.Flush(ctx)
+// finish waits until everything handed over is written, or the work has ended otherwise.
+func (s *sender) finish() error {
+	err := s.cl.Flush(s.ctx)
+	s.watch.Stop()
+	s.stop()
 	s.progress.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()

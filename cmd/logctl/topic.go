@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"path"
 	"slices"
@@ -78,6 +79,9 @@ func namesOf(topics []kadm.TopicDetail) []string {
 	}
 	return names
 }
+
+// topicID writes an id as Kafka does, in url-safe base64 without padding.
+func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // bounds is how far a partition's records reach, and what they take on disk.
 type bounds struct {

@@ -86,7 +86,7 @@ func (t *topicCreate) report(names []string, answers kadm.CreateTopicResponses) 
 		case r.Err == nil:
 			out.Partitions, out.ReplicationFactor = max(0, r.NumPartitions), max(0, r.ReplicationFactor)
 			if r.ID != (kadm.TopicID{}) {
-				out.ID = r.ID.String()
+				out.ID = topicID(r.ID)
 			}
 			result := "created"
 			if t.dryRun {

@@ -72,7 +72,7 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 	var parts []render.Part
 	for _, t := range topics {
 		r := describedTopic{
-			Name: t.Topic, ID: t.ID.String(), Internal: isInternal(t),
+			Name: t.Topic, ID: topicID(t.ID), Internal: isInternal(t),
 			ReplicationFactor: t.Partitions.NumReplicas(), Partitions: []describedPartition{}, Configs: []describedConfig{},
 		}
 		for _, p := range t.Partitions.Sorted() {

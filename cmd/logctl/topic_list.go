@@ -56,7 +56,7 @@ func (a *app) listTopics(ctx context.Context, adm *kadm.Client, patterns []strin
 	table := render.NewTable("TOPIC~", "PARTITIONS>", "REPLICAS>", "RECORDS>", "SIZE>")
 	for _, t := range topics {
 		r := listedTopic{
-			Name: t.Topic, ID: t.ID.String(), Internal: isInternal(t),
+			Name: t.Topic, ID: topicID(t.ID), Internal: isInternal(t),
 			Partitions: len(t.Partitions), ReplicationFactor: t.Partitions.NumReplicas(),
 		}
 		for _, p := range t.Partitions {
