@@ -91,8 +91,8 @@ func (g *group) kill() []keyValue {
 	}
 	var records []keyValue
 	for topic, parts := range g.offsets {
-		for p := range parts {
-			records = append(records, keyValue{key: offsetKey(g.id, topic, p)})
+		for i := range parts {
+			records = append(records, keyValue{key: offsetKey(g.id, topic, parts[i].partition)})
 		}
 	}
 	return append(records, keyValue{key: groupKey(g.id)})

@@ -50,9 +50,9 @@ func (g *group) expired(now int64) []keyValue {
 	left := false
 	for topic, parts := range g.offsets {
 		id, _, _ := g.s.c.opts.Topics.Topic(topic)
-		for p, o := range parts {
-			if g.hasExpired(topic, &o, now) || !o.of(id) {
-				records = append(records, keyValue{key: offsetKey(g.id, topic, p)})
+		for i := range parts {
+			if o := &parts[i]; g.hasExpired(topic, o, now) || !o.of(id) {
+				records = append(records, keyValue{key: offsetKey(g.id, topic, o.partition)})
 			} else {
 				left = true
 			}
@@ -107,9 +107,10 @@ func (c *Coordinator) OnTopicsDeleted(topics ...DeletedTopic) {
 
 func (g *group) forget(topics []DeletedTopic) (records []keyValue) {
 	for _, t := range topics {
-		for p, o := range g.offsets[t.Name] {
-			if o.of(t.ID) {
-				records = append(records, keyValue{key: offsetKey(g.id, t.Name, p)})
+		parts := g.offsets[t.Name]
+		for i := range parts {
+			if o := &parts[i]; o.of(t.ID) {
+				records = append(records, keyValue{key: offsetKey(g.id, t.Name, o.partition)})
 			}
 		}
 	}

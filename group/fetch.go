@@ -46,7 +46,7 @@ func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroup
 		return nil, code
 	}
 	defer s.mu.Unlock()
-	var offsets map[string]map[int32]committed
+	var offsets map[string]partitions
 	if g := s.group(groupID); g != nil {
 		offsets = g.offsets
 	}
@@ -60,8 +60,11 @@ func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroup
 		name, id, missing := c.fetchName(a, version)
 		r.Partitions = make([]kmsg.OffsetFetchResponseGroupTopicPartition, len(a.Partitions))
 		for j, p := range a.Partitions {
-			o, ok := offsets[name][p]
-			r.Partitions[j] = fetched(p, &o, ok && missing == none && o.of(id))
+			o := offsets[name].get(p)
+			if o != nil && (missing != none || !o.of(id)) {
+				o = nil
+			}
+			r.Partitions[j] = fetched(p, o)
 			r.Partitions[j].ErrorCode = missing
 		}
 	}
@@ -81,12 +84,7 @@ func (c *Coordinator) fetchName(a *kmsg.OffsetFetchRequestGroupTopic, version in
 	return name, a.TopicID, none
 }
 
-// of says whether an offset was committed for this incarnation of its topic, as far as is known.
-func (o *committed) of(id TopicID) bool {
-	return o.topicID == id || o.topicID == TopicID{} || id == TopicID{}
-}
-
-func (c *Coordinator) fetchAll(offsets map[string]map[int32]committed, version int16) []kmsg.OffsetFetchResponseGroupTopic {
+func (c *Coordinator) fetchAll(offsets map[string]partitions, version int16) []kmsg.OffsetFetchResponseGroupTopic {
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(offsets))
 	for name, parts := range offsets {
 		id, _, ok := c.opts.Topics.Topic(name)
@@ -94,9 +92,9 @@ func (c *Coordinator) fetchAll(offsets map[string]map[int32]committed, version i
 			continue // it cannot be named
 		}
 		r := kmsg.OffsetFetchResponseGroupTopic{Topic: name, TopicID: id}
-		for p, o := range parts {
-			if o.of(id) {
-				r.Partitions = append(r.Partitions, fetched(p, &o, true))
+		for i := range parts {
+			if o := &parts[i]; o.of(id) {
+				r.Partitions = append(r.Partitions, fetched(o.partition, o))
 			}
 		}
 		if len(r.Partitions) > 0 {
@@ -107,10 +105,10 @@ func (c *Coordinator) fetchAll(offsets map[string]map[int32]committed, version i
 }
 
 // fetched is the answer for one partition; without an offset it is -1.
-func fetched(partition int32, o *committed, ok bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+func fetched(partition int32, o *committed) kmsg.OffsetFetchResponseGroupTopicPartition {
 	r := kmsg.OffsetFetchResponseGroupTopicPartition{Partition: partition, Offset: -1, LeaderEpoch: -1}
 	metadata := ""
-	if ok {
+	if o != nil {
 		r.Offset, r.LeaderEpoch, metadata = o.offset, o.leaderEpoch, o.metadata
 	}
 	r.Metadata = &metadata
@@ -123,7 +121,7 @@ func failFetch(asked []kmsg.OffsetFetchRequestGroupTopic, code int16) []kmsg.Off
 	for i := range asked {
 		out[i].Topic = asked[i].Topic
 		for _, p := range asked[i].Partitions {
-			r := fetched(p, nil, false)
+			r := fetched(p, nil)
 			r.ErrorCode = code
 			out[i].Partitions = append(out[i].Partitions, r)
 		}

@@ -97,8 +97,8 @@ func TestOldVersionsOfRecordsAreRead(t *testing.T) {
 		k := kmsg.OffsetCommitKey{Version: min(version, 1), Group: "g", Topic: "orders", Partition: int32(version)}
 		v := kmsg.OffsetCommitValue{Version: version, Offset: 7, LeaderEpoch: 3, Metadata: "m", CommitTimestamp: 1, ExpireTimestamp: 9}
 		im.apply(k.AppendTo(nil), v.AppendTo(nil))
-		o := im.groups["g"].offsets["orders"][int32(version)]
-		want := committed{offset: 7, commitMs: 1, expireMs: -1, metadata: "m", leaderEpoch: -1}
+		o := *im.groups["g"].offsets["orders"].get(int32(version))
+		want := committed{partition: int32(version), offset: 7, commitMs: 1, expireMs: -1, metadata: "m", leaderEpoch: -1}
 		if version == 1 {
 			want.expireMs = 9
 		}

@@ -12,8 +12,8 @@ type group struct {
 	id string
 
 	// Durable state, changed by image.apply alone.
-	stored  []byte                         // newest committed GroupMetadataValue, nil: none
-	offsets map[string]map[int32]committed // topic, partition
+	stored  []byte                // newest committed GroupMetadataValue, nil: none
+	offsets map[string]partitions // by topic
 
 	// Soft state of the leader.
 	s            *shard
@@ -39,12 +39,6 @@ type group struct {
 	syncTimer    timer
 }
 
-func (g *group) init() {
-	g.stateMs = -1
-	g.byID = map[string]*member{}
-	g.supported = map[string]int{}
-}
-
 // idle says that the leader keeps no soft state for the group.
 func (g *group) idle() bool {
 	return (g.state == Empty || g.state == Dead) && len(g.members) == 0 && len(g.pending) == 0 && g.writes == 0
@@ -60,6 +54,7 @@ func nowMs() int64 { return time.Now().UnixMilli() }
 func (g *group) add(m *member, w *joinWaiter) {
 	if len(g.members) == 0 {
 		g.leader = m
+		g.byID, g.supported = map[string]*member{}, map[string]int{}
 	}
 	g.members = append(g.members, m)
 	g.byID[m.id] = m

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"quorumlog/record"
@@ -84,8 +85,7 @@ func (im *image) skip(what string, err error) {
 func (im *image) group(id string) *group {
 	g := im.groups[id]
 	if g == nil {
-		g = &group{id: strings.Clone(id)}
-		g.init()
+		g = &group{id: strings.Clone(id), stateMs: -1}
 		im.groups[g.id] = g
 	}
 	return g
@@ -94,25 +94,24 @@ func (im *image) group(id string) *group {
 func (im *image) putOffset(id, topic string, partition int32, o committed) {
 	g := im.group(id)
 	parts := g.offsets[topic]
-	if parts == nil {
-		parts = make(map[int32]committed, 1)
-		if g.offsets == nil {
-			g.offsets = make(map[string]map[int32]committed, 1)
-		}
-		topic = strings.Clone(topic)
-		g.offsets[topic] = parts
-	}
-	old, replaced := parts[partition]
-	if replaced && old.metadata == o.metadata {
-		o.metadata = old.metadata
+	o.partition = partition
+	i, replaced := parts.search(partition)
+	if replaced && parts[i].metadata == o.metadata {
+		o.metadata = parts[i].metadata
 	} else {
 		o.metadata = strings.Clone(o.metadata)
 	}
-	if replaced {
-		im.live -= offsetSize(id, topic, &old)
-	}
-	parts[partition] = o
 	im.live += offsetSize(id, topic, &o)
+	if replaced {
+		im.live -= offsetSize(id, topic, &parts[i])
+		parts[i] = o
+		return
+	}
+	if g.offsets == nil {
+		g.offsets = make(map[string]partitions, 1)
+	}
+	// An assignment may replace the key too, which must not alias the record.
+	g.offsets[strings.Clone(topic)] = slices.Insert(parts, i, o)
 }
 
 func (im *image) removeOffset(id, topic string, partition int32) {
@@ -121,16 +120,17 @@ func (im *image) removeOffset(id, topic string, partition int32) {
 		return
 	}
 	parts := g.offsets[topic]
-	old, ok := parts[partition]
+	i, ok := parts.search(partition)
 	if !ok {
 		return
 	}
-	im.live -= offsetSize(id, topic, &old)
-	delete(parts, partition)
-	if len(parts) == 0 {
+	im.live -= offsetSize(id, topic, &parts[i])
+	if len(parts) == 1 {
 		delete(g.offsets, topic)
+		im.dropIfVoid(g)
+		return
 	}
-	im.dropIfVoid(g)
+	g.offsets[strings.Clone(topic)] = slices.Delete(parts, i, i+1)
 }
 
 func (im *image) applyGroup(id string, value []byte) {

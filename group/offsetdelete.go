@@ -66,12 +66,12 @@ func (c *Coordinator) deleteOffsets(g *group, req *kmsg.OffsetDeleteRequest) ([]
 		for j := range t.Partitions {
 			p := t.Partitions[j].Partition
 			r := kmsg.OffsetDeleteResponseTopicPartition{Partition: p}
-			switch _, has := g.offsets[t.Topic][p]; {
+			switch {
 			case p < 0 || p >= partitions:
 				r.ErrorCode = unknownTopicOrPartition
 			case g.subscribes(t.Topic):
 				r.ErrorCode = groupSubscribedToTopic
-			case has:
+			case g.offsets[t.Topic].get(p) != nil:
 				records = append(records, keyValue{key: offsetKey(g.id, t.Topic, p)})
 			}
 			topics[i].Partitions = append(topics[i].Partitions, r)

@@ -24,16 +24,6 @@ var errUnknownRecord = errors.New("unknown kind of group record")
 // keyValue is one record of the log; a nil value is a tombstone.
 type keyValue struct{ key, value []byte }
 
-// committed is one committed offset.
-type committed struct {
-	offset      int64
-	commitMs    int64 // when it was committed
-	expireMs    int64 // deadline that the client asked for (OffsetCommit 2-4), -1: none
-	metadata    string
-	topicID     TopicID // zero: unknown
-	leaderEpoch int32   // -1: unknown
-}
-
 func offsetKey(group, topic string, partition int32) []byte {
 	k := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: group, Topic: topic, Partition: partition}
 	return k.AppendTo(make([]byte, 0, 10+len(group)+len(topic)))

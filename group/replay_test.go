@@ -23,8 +23,8 @@ func durable(im *image) map[string]string {
 			out[id] = string(g.stored)
 		}
 		for topic, parts := range g.offsets {
-			for p, o := range parts {
-				out[fmt.Sprintf("%s %s/%d", id, topic, p)] = fmt.Sprintf("%+v", o)
+			for _, o := range parts {
+				out[fmt.Sprintf("%s %s/%d", id, topic, o.partition)] = fmt.Sprintf("%+v", o)
 			}
 		}
 	}
@@ -393,4 +393,31 @@ func TestAnEmptiedLogIsTrimmedWhole(t *testing.T) {
 			t.Errorf("%d groups, %d trims, %d bytes", n, l.trims, l.size())
 		}
 	})
+}
+
+func TestNothingOfARecordIsKept(t *testing.T) {
+	im := newImage(slog.New(slog.DiscardHandler))
+	for i := range int32(3) {
+		o := committed{metadata: "meta", expireMs: -1}
+		k, v := offsetKey("group", "orders", i), o.value()
+		im.apply(k, v)
+		clear(k)
+		clear(v)
+	}
+	k, v := groupKey("group"), (&group{protocolType: "consumer", protocol: "range"}).metadataValue(nil)
+	im.apply(k, v)
+	clear(k)
+	clear(v)
+	k = offsetKey("group", "orders", 1)
+	im.apply(k, nil)
+	clear(k)
+	g := im.groups["group"]
+	for topic, parts := range g.offsets {
+		if topic != "orders" || len(parts) != 2 || parts[0].metadata != "meta" {
+			t.Errorf("%q %+v", topic, parts)
+		}
+	}
+	if v, err := im.dec.group(g.stored); err != nil || v.ProtocolType != "consumer" {
+		t.Error(v, err)
+	}
 }

@@ -103,8 +103,8 @@ func (g *group) records(add func(keyValue)) {
 		add(keyValue{groupKey(g.id), g.stored})
 	}
 	for topic, parts := range g.offsets {
-		for p, o := range parts {
-			add(keyValue{offsetKey(g.id, topic, p), o.value()})
+		for i := range parts {
+			add(keyValue{offsetKey(g.id, topic, parts[i].partition), parts[i].value()})
 		}
 	}
 }
