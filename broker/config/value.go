@@ -35,6 +35,7 @@ func (t Type) parse(text string) (v value, fault string) {
 		v.real, err = strconv.ParseFloat(v.text, 64)
 	case List:
 		v.list = splitList(v.text)
+	default: // text as it is
 	}
 	if err != nil {
 		return v, "Not a number of type " + strings.ToUpper(t.String())

@@ -24,12 +24,21 @@ func version() string {
 	return strings.Trim(info.Main.Version, "()")
 }
 
-// write answers --help and --version.
-func write(w io.Writer, show showRequest) {
-	switch show {
-	case "version":
+// page is a text that can be asked for instead of a start.
+type page uint8
+
+const (
+	pageNone page = iota
+	pageHelp
+	pageSettings
+	pageVersion
+)
+
+func (p page) write(w io.Writer) {
+	switch p {
+	case pageVersion:
 		fmt.Fprintf(w, "brokerd %s\n", version())
-	case "help settings":
+	case pageSettings:
 		writeSettings(w)
 	default:
 		writeHelp(w)

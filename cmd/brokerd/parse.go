@@ -34,41 +34,29 @@ type given struct {
 
 // request is what the command line asks for.
 type request struct {
-	show  showRequest // "help", "help settings" or "version" instead of a start
+	show  page // to be shown instead of a start
 	flags []given
 }
 
-// parse puts the options together: a flag goes before a variable, that before the file, that
+// resolve puts the options together: a flag goes before a variable, that before the file, that
 // before the default. Errors are sentences that name what is wrong.
-func parse(args []string, env environment) (*options, error) {
-	req, err := parseArgs(args)
-	if err == nil && req.show != "" {
-		err = req.show
-	}
-	if err != nil {
-		return nil, err
-	}
+func resolve(flags []given, env environment) (*options, error) {
 	variables, err := parseEnv(env)
 	if err != nil {
 		return nil, err
 	}
 	o := defaults(env)
-	file, err := fileOf(req.flags, variables)
+	file, err := fileOf(flags, variables)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range slices.Concat(file, variables, req.flags) {
+	for _, g := range slices.Concat(file, variables, flags) {
 		if err := g.option.set(o, g.value); err != nil {
 			return nil, describe(g, err)
 		}
 	}
 	return o, o.check()
 }
-
-// showRequest is the error by which parse hands on --help and --version.
-type showRequest string
-
-func (s showRequest) Error() string { return string(s) }
 
 func describe(g given, err error) error {
 	if g.option.name == "set" {
@@ -85,13 +73,13 @@ func parseArgs(args []string) (request, error) {
 		args = args[1:]
 		switch arg {
 		case "-h", "-help", "--help", "help":
-			r.show = "help"
+			r.show = pageHelp
 			if slices.Equal(args, []string{"settings"}) {
-				r.show = "help settings"
+				r.show = pageSettings
 			}
 			return r, nil
 		case "--version", "-version", "version":
-			r.show = "version"
+			r.show = pageVersion
 			return r, nil
 		}
 		dashed, value, inline := strings.Cut(arg, "=")

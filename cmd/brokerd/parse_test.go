@@ -12,7 +12,11 @@ import (
 
 func mustParse(t *testing.T, env environment, args ...string) *options {
 	t.Helper()
-	o, err := parse(args, env)
+	req, err := parseArgs(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := resolve(req.flags, env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +146,10 @@ func TestWhatIsWrongIsNamedInOneSentence(t *testing.T) {
 			name := configFile(t, c.file)
 			args, want = append(args, "--config", name), strings.ReplaceAll(want, "FILE", name)
 		}
-		_, _, err := prepare(args, strings.Fields(c.env))
+		req, err := parseArgs(args)
+		if err == nil {
+			_, _, err = prepare(req.flags, strings.Fields(c.env))
+		}
 		if err == nil || err.Error() != want {
 			t.Errorf("%s %s %q: %v\nwant %s", c.args, c.env, c.file, err, want)
 		}

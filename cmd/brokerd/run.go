@@ -41,13 +41,17 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 }
 
 func runWith(ctx context.Context, args, env []string, stdout, stderr io.Writer, open opener) int {
-	o, values, err := prepare(args, env)
-	var show showRequest
-	switch {
-	case errors.As(err, &show):
-		write(stdout, show)
+	req, err := parseArgs(args)
+	if err == nil && req.show != pageNone {
+		req.show.write(stdout)
 		return exitDone
-	case err != nil:
+	}
+	var o *options
+	var values *config.Values
+	if err == nil {
+		o, values, err = prepare(req.flags, env)
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "brokerd: %v\n", err)
 		return exitMisused
 	}
@@ -59,8 +63,8 @@ func runWith(ctx context.Context, args, env []string, stdout, stderr io.Writer, 
 	return exitDone
 }
 
-func prepare(args, env []string) (*options, *config.Values, error) {
-	o, err := parse(args, newEnvironment(env))
+func prepare(flags []given, env []string) (*options, *config.Values, error) {
+	o, err := resolve(flags, newEnvironment(env))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,10 +85,11 @@ func serve(ctx context.Context, o *options, values *config.Values, log *slog.Log
 	begin := time.Now()
 	log.Info("broker starting", "version", version(), "node", o.nodeID, "data", o.dataDir)
 	b, err := open(ctx, o, values, log)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil // told to stop while starting
-		}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Info("broker stopped before it was ready", "node", o.nodeID)
+		return nil
+	case err != nil:
 		return fmt.Errorf("cannot start: %w", explain(err, o))
 	}
 	log.Info("broker ready", "kafka", b.addr.String(), "data", o.dataDir, "node", o.nodeID, "took", time.Since(begin).Round(time.Microsecond))

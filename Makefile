@@ -1,0 +1,63 @@
+# make help lists what can be done here.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -X main.release=$(VERSION)
+# The race detector needs a C compiler.
+RACE     ?= $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null && echo -race)
+FUZZTIME ?= 10s
+BENCH    ?= .
+PKG      ?= ./...
+
+CACHE    := $(CURDIR)/.cache
+LINT_VERSION := v2.15.0
+LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
+
+.PHONY: help run build test test-clients test-franz bench lint fuzz demo docs vulncheck clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## start a broker on 127.0.0.1:9092, its data in ./data; Ctrl-C stops it
+	bin/brokerd --data-dir data
+
+build: ## bin/brokerd and bin/logctl
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test: ## unit, crash and integration tests, and the seeds of the fuzz tests (PKG=./log/... for one package)
+	go test $(RACE) -timeout 10m $(PKG)
+
+test-clients: build ## other projects' clients against our broker; installs them into .cache (several minutes, once)
+	test/clients/run-ours
+
+test-franz: build ## franz-go's own integration tests against our broker
+	scripts/with-broker test/franz/run
+
+bench: ## benchmarks (PKG=./record BENCH=Validate for some)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+lint: $(LINT) ## static checks, and the direction of imports; builds its tool on the first run (2 minutes)
+	$(LINT) run
+
+$(LINT):
+	@mkdir -p $(CACHE)/bin
+	GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(CACHE)/bin/golangci-lint $@
+
+fuzz: ## every fuzz test in turn, for FUZZTIME=10s each
+	scripts/fuzz $(FUZZTIME) $(PKG)
+
+demo: build ## a lively stream of orders and what a consumer group makes of it, about 20 s
+	go run ./examples/revenue -brokerd bin/brokerd
+
+docs: ## write the generated pages anew: docs/configuration.md, docs/apis.md
+	UPDATE_DOCS=1 go test -count=1 -run '^TestDocsAreCurrent' ./...
+
+vulncheck: ## known vulnerabilities of what is imported; needs the network (vuln.go.dev)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+clean: ## remove what was built; data/ stays
+	rm -rf bin .cache
