@@ -26,11 +26,14 @@ type cluster struct {
 	replicas map[int32]*Partition // those that run
 }
 
-func newCluster(t *testing.T) *cluster {
+// newCluster starts three nodes. heartbeat is the election timeout, the lease half of it: long
+// where a test counts on its leader, however busy the machine is.
+func newCluster(t *testing.T, heartbeat time.Duration) *cluster {
 	c := &cluster{t: t, net: newNetwork(), dirs: map[int32]string{}, nodes: map[int32]*Node{}, replicas: map[int32]*Partition{}}
 	for id := int32(1); id <= 3; id++ {
 		dir := t.TempDir()
 		c.dirs[id], c.nodes[id] = filepath.Join(dir, "p"), newNode(t, dir, id)
+		c.nodes[id].Timing = Timing{Heartbeat: heartbeat, Lease: heartbeat / 2, Commit: 20 * time.Millisecond}
 		c.net.join(id, c.nodes[id].Transport)
 	}
 	for id := range c.nodes {
@@ -72,10 +75,15 @@ func (c *cluster) running() (all []*Partition) {
 	return all
 }
 
-// leader waits for a replica that leads.
+// leader waits for a replica that leads, and has one stand where nobody does.
 func (c *cluster) leader() *Partition {
 	c.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	deadline := time.Now().Add(15 * time.Second)
+	for try := 0; time.Now().Before(deadline); try++ {
+		if try%100 == 10 {
+			c.stand()
+		}
+		time.Sleep(2 * time.Millisecond)
 		var best *Partition
 		for _, p := range c.running() {
 			if s := p.State(); s.Leading && (best == nil || s.Epoch > best.State().Epoch) {
@@ -88,6 +96,15 @@ func (c *cluster) leader() *Partition {
 	}
 	c.t.Fatal("nobody leads")
 	return nil
+}
+
+func (c *cluster) stand() {
+	for _, p := range c.running() {
+		if !c.net.isCut(p.node.ID) {
+			p.Campaign()
+			return
+		}
+	}
 }
 
 // settled waits until all three replicas hold the same committed records, and returns them.
@@ -134,7 +151,7 @@ func (c *cluster) identical() {
 }
 
 func TestThreeReplicasHoldTheSameBatches(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, 4*time.Second)
 	lead := c.leader()
 	for i := range 200 {
 		if r := mustAppend(t, lead, batchOf(fmt.Sprint(i), "and")); r.BaseOffset != int64(2*i) {
@@ -152,7 +169,7 @@ func TestThreeReplicasHoldTheSameBatches(t *testing.T) {
 }
 
 func TestAnotherReplicaTakesOverAndTheOldOneCatchesUp(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, 4*time.Second)
 	lead := c.leader()
 	for i := range 50 {
 		mustAppend(t, lead, idempotentBatch(1, 0, int32(i), fmt.Sprint(i)))
@@ -176,7 +193,7 @@ func TestAnotherReplicaTakesOverAndTheOldOneCatchesUp(t *testing.T) {
 }
 
 func TestIsolatedLeaderAcknowledgesNothingAndItsSuffixIsReplaced(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, time.Second)
 	old := c.leader()
 	mustAppend(t, old, batchOf("agreed"))
 	c.net.setCut(old.node.ID, true)
@@ -209,7 +226,7 @@ func (c *cluster) stopLeading(p *Partition) {
 }
 
 func TestTransferMovesLeadershipWithoutLosingABatch(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, 4*time.Second)
 	lead := c.leader()
 	to := lead.node.ID%3 + 1
 	var all []*Append
@@ -235,7 +252,7 @@ func TestTransferMovesLeadershipWithoutLosingABatch(t *testing.T) {
 }
 
 func TestLeaderThatCannotHandOverLeadsOn(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, 4*time.Second)
 	lead := c.leader()
 	to := lead.node.ID%3 + 1
 	c.net.setCut(to, true)
@@ -255,7 +272,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	c := newCluster(t)
+	c := newCluster(t, 200*time.Millisecond)
 	c.leader()
 
 	var stop atomic.Bool

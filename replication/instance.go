@@ -166,6 +166,7 @@ func (in *instance) alone() bool {
 // stop ends Raft and waits for its goroutines; it does not close the log, which may be read.
 func (in *instance) stop() {
 	in.transport.Close()
+	in.stable.stop()
 	in.raft.Shutdown().Error()
 }
 
@@ -270,8 +271,11 @@ func (p *Partition) Remove() error {
 	if err := p.Close(); err != nil {
 		return err
 	}
-	doomed := p.config.Dir + removedSuffix
+	doomed := p.config.Dir + RemovedSuffix
 	if err := os.Rename(p.config.Dir, doomed); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("remove partition: %w", err)
+	}
+	if err := syncDir(filepath.Dir(p.config.Dir)); err != nil {
 		return fmt.Errorf("remove partition: %w", err)
 	}
 	if err := os.RemoveAll(doomed); err != nil {
@@ -280,6 +284,15 @@ func (p *Partition) Remove() error {
 	return p.node.Stable.RemoveGroup(p.config.Group)
 }
 
-// removedSuffix marks a directory that is being deleted; one that a crash left behind may be
-// deleted whenever it is seen.
-const removedSuffix = ".removed"
+// RemovedSuffix marks a partition's directory that is being deleted. One that a crash left
+// behind may be deleted whenever it is seen.
+const RemovedSuffix = ".removed"
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

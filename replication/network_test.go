@@ -35,6 +35,12 @@ func (w *network) setCut(id int32, cut bool) {
 	w.mu.Unlock()
 }
 
+func (w *network) isCut(id int32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cut[id]
+}
+
 func (w *network) reach(from, to int32) *Transport {
 	w.mu.Lock()
 	defer w.mu.Unlock()

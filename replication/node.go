@@ -82,6 +82,7 @@ func (n *Node) setDefaults() error {
 	if n.Logger == nil {
 		n.Logger = slog.New(slog.DiscardHandler)
 	}
+	n.Stable.logger.Store(n.Logger)
 	orDefault(&n.Timing.Heartbeat, 3*time.Second)
 	orDefault(&n.Timing.Lease, min(2*time.Second, n.Timing.Heartbeat))
 	orDefault(&n.Timing.Commit, 3*time.Second)

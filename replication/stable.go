@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -19,11 +21,13 @@ import (
 // many groups share a transaction, so that a thousand elections cost a few syncs. What is on
 // disk is also in memory: reads never touch the file.
 type StableStore struct {
-	db *bbolt.DB
+	db     *bbolt.DB
+	logger atomic.Pointer[slog.Logger]
 
 	mu      sync.Mutex
 	values  map[string][]byte // durable, by group \x00 key
-	pending map[string][]byte // of the next transaction; nil value = delete
+	writing map[string][]byte // of the running transaction; nil value = delete
+	pending map[string][]byte // of the next one
 	next    *stableRound
 	running bool
 	closed  bool
@@ -87,8 +91,8 @@ func (s *StableStore) load() error {
 	})
 }
 
-// set makes one value of a group durable; nil deletes it. Values that are there already cost
-// nothing: Raft writes its term at every start.
+// set makes values durable; nil deletes one. Values that are there already cost nothing: Raft
+// writes its term at every start. After an error none of them is there.
 func (s *StableStore) set(writes map[string][]byte) error {
 	s.mu.Lock()
 	if s.closed {
@@ -116,7 +120,8 @@ func (s *StableStore) set(writes map[string][]byte) error {
 
 func (s *StableStore) unchanged(writes map[string][]byte) bool {
 	for k, v := range writes {
-		if _, busy := s.pending[k]; busy {
+		_, next := s.pending[k]
+		if _, now := s.writing[k]; now || next {
 			return false
 		}
 		if old, ok := s.values[k]; !ok && v != nil || ok && (v == nil || string(old) != string(v)) {
@@ -130,7 +135,7 @@ func (s *StableStore) unchanged(writes map[string][]byte) bool {
 func (s *StableStore) run() {
 	s.mu.Lock()
 	r, writes := s.next, s.pending
-	s.next, s.pending = nil, map[string][]byte{}
+	s.next, s.pending, s.writing = nil, map[string][]byte{}, writes
 	s.mu.Unlock()
 
 	r.err = s.db.Update(func(tx *bbolt.Tx) error {
@@ -159,6 +164,7 @@ func (s *StableStore) run() {
 			}
 		}
 	}
+	s.writing = nil
 	more := s.next != nil
 	s.running = more
 	s.mu.Unlock()
@@ -201,13 +207,15 @@ func (s *StableStore) Close() error {
 
 // Group returns the raft.StableStore of one group.
 func (s *StableStore) Group(group string) *GroupStore {
-	return &GroupStore{store: s, prefix: group + "\x00"}
+	return &GroupStore{store: s, prefix: group + "\x00", stopped: make(chan struct{})}
 }
 
 // GroupStore is one group's share of a StableStore.
 type GroupStore struct {
-	store  *StableStore
-	prefix string
+	store   *StableStore
+	prefix  string
+	once    sync.Once
+	stopped chan struct{}
 
 	mu       sync.Mutex
 	voteTerm []byte // held back until the candidate comes: see Set
@@ -236,16 +244,49 @@ func (g *GroupStore) Set(key, val []byte) error {
 	return g.store.set(writes)
 }
 
+// stop lets go of a Raft instance that waits for its term to become durable.
+func (g *GroupStore) stop() { g.once.Do(func() { close(g.stopped) }) }
+
+// The pauses between attempts to write a term.
+const (
+	firstTermPause = 10 * time.Millisecond
+	lastTermPause  = time.Second
+)
+
+// setTerm makes the term durable, however long the disk takes to recover: Raft panics when its
+// term cannot be saved, and may do nothing before it is. When the instance is being stopped it
+// gives up silently: nobody is answered any more.
+func (g *GroupStore) setTerm(writes map[string][]byte) error {
+	for pause := firstTermPause; ; pause = min(2*pause, lastTermPause) {
+		err := g.store.set(writes)
+		if err == nil || errors.Is(err, errStableClosed) {
+			return nil
+		}
+		if l := g.store.logger.Load(); l != nil {
+			l.Error("raft term cannot be saved; the partition waits", "group", strings.TrimSuffix(g.prefix, "\x00"), "err", err)
+		}
+		select {
+		case <-g.stopped:
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
 // SetUint64 makes a number durable; the vote's term only together with its candidate.
 func (g *GroupStore) SetUint64(key []byte, val uint64) error {
 	b := binary.BigEndian.AppendUint64(nil, val)
-	if string(key) == keyVoteTerm {
+	writes := map[string][]byte{g.prefix + string(key): b}
+	switch string(key) {
+	case keyVoteTerm:
 		g.mu.Lock()
 		g.voteTerm = b
 		g.mu.Unlock()
 		return nil
+	case keyTerm:
+		return g.setTerm(writes)
 	}
-	return g.store.set(map[string][]byte{g.prefix + string(key): b})
+	return g.store.set(writes)
 }
 
 // errNotFound has the words that hashicorp/raft compares with.
