@@ -350,6 +350,34 @@ func TestCommitsThatWaitShareABatch(t *testing.T) {
 	})
 }
 
+func TestALogThatStandsStillHoldsABoundedNumberOfCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		l.hold()
+		s := b.c.all()[0]
+		refused := 0
+		for range maxWrites + 10 {
+			s.mu.Lock()
+			s.submit(&write{records: []keyValue{{offsetKey("g", "orders", 0), nil}}, done: func(err error) {
+				if errors.Is(err, errBusy) {
+					refused++
+				}
+			}})
+			s.mu.Unlock()
+			if refused == 0 {
+				synctest.Wait()
+			}
+		}
+		if refused != 9 { // one is on its way
+			t.Errorf("%d refused", refused)
+		}
+		l.release()
+		synctest.Wait()
+		steps(t, b, `A commit orders/0=1 => 0=ok`)
+	})
+}
+
 func TestAGroupDoesNotGrowBeyondItsMaximum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, l := testOptions(), &memLog{}

@@ -6,10 +6,11 @@ import (
 	"quorumlog/record"
 )
 
-// Bounds on what a shard holds for its log, bytes.
+// Bounds on what a shard holds for its log. Beyond those of the queue requests are refused.
 const (
-	maxBatch  = 512 << 10 // records of one batch, unless one write alone has more
-	maxQueued = 32 << 20  // records that wait; beyond it requests are refused
+	maxBatch  = 512 << 10 // bytes of one batch, unless one write alone has more
+	maxQueued = 16 << 20  // bytes that wait
+	maxWrites = 16 << 10  // writes that wait
 )
 
 // write is one decision on its way into the log. All its writes are committed or none.
@@ -34,7 +35,7 @@ func (w *write) size() int {
 // is submitted meanwhile goes into the next one together.
 func (s *shard) submit(w *write) {
 	n := w.size()
-	if s.queued > 0 && s.queued+n > maxQueued {
+	if s.queued > 0 && s.queued+n > maxQueued || len(s.queue) >= maxWrites {
 		w.done(errBusy)
 		return
 	}
