@@ -1,6 +1,7 @@
 // Command franz-go is franz-go's program in the client-compatibility suite: create, produce and
-// consume as harness/wire.py asks, and `codecs TOPIC`, which tells the suite how the batches of
-// any client are stored.
+// consume as harness/wire.py asks. It also looks after the cluster for the suite: `list` prints the
+// topics, `codecs TOPIC` how a topic's batches are stored, and `delete NAME...` removes the topics
+// and groups of these names.
 package main
 
 import (
@@ -8,10 +9,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -25,19 +24,29 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 2 && args[0] == "codecs" {
-		return codecs(ctx, args[1])
+	var verb, topic, argument string
+	if len(args) > 0 {
+		verb = args[0]
 	}
-	if len(args) != 3 {
-		return fmt.Errorf("usage: create TOPIC PARTITIONS | produce TOPIC CODEC | consume TOPIC GROUP | codecs TOPIC")
+	if len(args) > 1 {
+		topic = args[1]
 	}
-	switch verb, topic, arg := args[0], args[1], args[2]; verb {
+	if len(args) > 2 {
+		argument = args[2]
+	}
+	switch verb {
 	case "create":
-		return create(ctx, topic, arg)
+		return create(ctx, topic, argument)
 	case "produce":
-		return produce(ctx, topic, arg)
+		return produce(ctx, topic, argument)
 	case "consume":
-		return consume(ctx, topic, arg)
+		return consume(ctx, topic, argument)
+	case "codecs":
+		return codecs(ctx, topic)
+	case "list":
+		return list(ctx)
+	case "delete":
+		return remove(ctx, args[1:])
 	default:
 		return fmt.Errorf("unknown verb %q", verb)
 	}
@@ -45,18 +54,4 @@ func run(ctx context.Context, args []string) error {
 
 func newClient(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(opts, kgo.SeedBrokers(os.Getenv("BOOTSTRAP")))...)
-}
-
-func create(ctx context.Context, topic, partitions string) error {
-	n, err := strconv.ParseInt(partitions, 10, 32)
-	if err != nil {
-		return err
-	}
-	client, err := newClient()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	_, err = kadm.NewClient(client).CreateTopic(ctx, int32(n), -1, nil, topic)
-	return err
 }

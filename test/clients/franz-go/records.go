@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -17,9 +15,6 @@ var compression = map[string]kgo.CompressionCodec{
 	"lz4":    kgo.Lz4Compression(),
 	"zstd":   kgo.ZstdCompression(),
 }
-
-// codecNames is indexed by the codec in a batch's attributes.
-var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
 
 func produce(ctx context.Context, topic, codec string) error {
 	client, err := newClient(kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(compression[codec]))
@@ -84,38 +79,6 @@ func emit(fetches kgo.Fetches) error {
 		if _, err := os.Stdout.Write(line); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// codecs prints the codecs of a topic's batches, one a line.
-func codecs(ctx context.Context, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	client, err := newClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
-	if err != nil {
-		return err
-	}
-	var left int64
-	ends.Each(func(end kadm.ListedOffset) { left += end.Offset })
-	seen := map[string]bool{}
-	for left > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return err
-		}
-		for _, r := range fetches.Records() {
-			seen[codecNames[r.Attrs.CompressionType()]] = true
-			left--
-		}
-	}
-	for codec := range seen {
-		fmt.Println(codec)
 	}
 	return nil
 }

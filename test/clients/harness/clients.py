@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from harness import install
+from harness import install, scenario, tools, tutorial
 from harness.orders import EDGES, NULL_HEADER
 from harness.program import PATIENCE
 from harness.report import ClaimFailed
@@ -47,6 +47,14 @@ class Client:
             raise ClaimFailed(f"status {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
         return done.stdout
 
+    def check(self, suite, report):
+        """Makes every claim about this client; a codec that fails does not stop the others."""
+        for codec in scenario.CODECS:
+            try:
+                scenario.run(self, codec, self.orders(suite.orders_for(codec)), suite, report)
+            except ClaimFailed:
+                pass  # reported; the next codec may fare better
+
     def orders(self, orders):
         """The orders as this client can carry them."""
         if not self.edges:
@@ -63,10 +71,16 @@ class KafkaPython(Client):
     def install(self):
         return [install.python(self.name), self.source("client.py")]
 
+    def check(self, suite, report):
+        tutorial.run(self.command[0], self.source, suite, self.env, report)
+        super().check(suite, report)
 
-class Confluent(KafkaPython):
+
+class Confluent(Client):
     name = "confluent-kafka"
-    null_headers = True
+
+    def install(self):
+        return [install.python(self.name), self.source("client.py")]
 
 
 class FranzGo(Client):
@@ -94,6 +108,20 @@ class Java(Client):
         return [sys.executable, self.source("client.py")]
 
 
+class JavaTools(Client):
+    """The same jars as an operator uses them."""
+
+    name = "java-tools"
+
+    def install(self):
+        self.jars = install.jars("java")
+
+    def check(self, suite, report):
+        name = f"tools-{suite.run_id}"
+        suite.names.append(name)
+        tools.run(tools.Tools(suite.bootstrap, self.jars, name), report)
+
+
 class Kcat(Client):
     """kcat creates no topics, and all records of one run have the same headers."""
 
@@ -113,4 +141,4 @@ class Kcat(Client):
         return [order._replace(headers=headers) for order in orders]
 
 
-ALL = [Java, KafkaJS, KafkaPython, Confluent, Kcat, FranzGo]  # the slowest first
+ALL = [Java, JavaTools, KafkaJS, KafkaPython, Confluent, Kcat, FranzGo]  # the slowest first

@@ -15,7 +15,7 @@ PATIENCE = 40
 
 
 class Program:
-    """A process of its own group, so that what it starts ends with it."""
+    """A process of its own group, so that what it starts ends with it. `lines` is what it has printed so far."""
 
     def __init__(self, name, command, env, stdin=subprocess.DEVNULL):
         self.name = name
@@ -24,6 +24,13 @@ class Program:
             command, env=os.environ | env, stdin=stdin, stdout=subprocess.PIPE, stderr=self._stderr,
             text=True, start_new_session=True,
         )  # fmt: skip
+        self.lines = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))
 
     def __enter__(self):
         return self
@@ -34,6 +41,7 @@ class Program:
         except ProcessLookupError:
             pass
         self._process.wait()
+        self._reader.join()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream:
                 try:
@@ -41,14 +49,15 @@ class Program:
                 except BrokenPipeError:
                     pass
 
-    def finish(self):
-        """Waits for the end and demands status 0."""
+    def finish(self, status=0):
+        """Waits for the end and demands the given exit status."""
         try:
-            status = self._process.wait(PATIENCE)
+            got = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise ClaimFailed(f"{self.name} still runs after {PATIENCE} s{self.complaint()}") from None
-        if status != 0:
-            raise ClaimFailed(f"{self.name} ended with status {status}{self.complaint()}")
+        if got != status:
+            raise ClaimFailed(f"{self.name} ended with status {got}{self.complaint()}")
+        self._reader.join()
 
     def ended(self):
         return self._process.poll() is not None
@@ -82,24 +91,15 @@ class Producer(Program):
 
 
 class Member(Program):
-    """A member of a consumer group, whose records gather in `reads`."""
+    """A member of a consumer group."""
 
-    def __init__(self, name, command, env):
-        super().__init__(name, command, env)
-        self.reads = []
-        self._reader = threading.Thread(target=self._gather, daemon=True)
-        self._reader.start()
-
-    def _gather(self):
-        for line in self._process.stdout:
-            self.reads.append(wire.parse_read(line))
+    @property
+    def reads(self):
+        """The records read so far."""
+        return [wire.parse_read(line) for line in self.lines]
 
     def terminate(self):
         self._process.terminate()
-
-    def finish(self):
-        super().finish()
-        self._reader.join()
 
 
 def wait_until(condition, producer, members, what):
@@ -111,7 +111,7 @@ def wait_until(condition, producer, members, what):
                 program.finish()
                 raise ClaimFailed(f"{program.name} left by itself{program.complaint()}")
         if time.monotonic() > deadline:
-            seen = ", ".join(f"{m.name} {len(m.reads)}" for m in members)
+            seen = ", ".join(f"{m.name} {len(m.lines)}" for m in members)
             complaints = "".join(program.complaint() for program in (producer, *members))
             raise ClaimFailed(f"after {PATIENCE} s {what}; records read: {seen}{complaints}")
         time.sleep(0.02)

@@ -16,7 +16,7 @@ KEPT = 120  # orders that are sent after both members have left
 def run(client, codec, orders_of_codec, suite, report):
     """Makes every claim about one client and codec, up to the first that fails."""
     topic = group = f"orders-{client.name}-{codec}-{suite.run_id}"
-    suite.topics.append(topic)
+    suite.names.append(topic)
     with report.claim(f"{codec}: creates a topic"):
         client.create(topic, PARTITIONS)
     sent = list(orders_of_codec)
@@ -40,14 +40,14 @@ def _share(client, topic, group, producer, sent):
     fed = FIRST
     with ExitStack() as stack:
         first = stack.enter_context(Member("the first member", *client.consume(topic, group)))
-        wait_until(lambda: first.reads, producer, [first], "the first member has read nothing")
+        wait_until(lambda: first.lines, producer, [first], "the first member has read nothing")
         second = stack.enter_context(Member("the second member", *client.consume(topic, group)))
         fed = _dribble(producer, sent, fed, [first, second])
         producer.feed(sent[fed:-KEPT])
         both = [first, second]
         expected = len(sent) - KEPT
         wait_until(
-            lambda: sum(len(m.reads) for m in both) >= expected,
+            lambda: sum(len(m.lines) for m in both) >= expected,
             producer, both, f"{expected} records are not there",
         )  # fmt: skip
         for member in both:
@@ -62,13 +62,13 @@ def _share(client, topic, group, producer, sent):
 def _dribble(producer, sent, fed, members):
     """Keeps the topic moving until the second member has got its share; returns how many are sent."""
     deadline = time.monotonic() + PATIENCE
-    while not members[1].reads and fed + 2 <= len(sent) - KEPT:
+    while not members[1].lines and fed + 2 <= len(sent) - KEPT:
         if time.monotonic() > deadline or any(m.ended() for m in members):
             break
         producer.feed(sent[fed : fed + 2])
         fed += 2
         time.sleep(0.08)
-    wait_until(lambda: members[1].reads, producer, members, "the second member has read nothing")
+    wait_until(lambda: members[1].lines, producer, members, "the second member has read nothing")
     return fed
 
 
@@ -84,7 +84,7 @@ def _check_once(reads):
 def _resume(client, topic, group, producer, before):
     """A new consumer of the group reads what is new; returns that."""
     with Member("the restarted consumer", *client.consume(topic, group)) as member:
-        wait_until(lambda: len(member.reads) >= KEPT, producer, [member], f"{KEPT} new records are not there")
+        wait_until(lambda: len(member.lines) >= KEPT, producer, [member], f"{KEPT} new records are not there")
         member.terminate()
         member.finish()
         known = {orders.position(read) for read in before}

@@ -4,9 +4,7 @@ import signal
 import subprocess
 import sys
 
-import jvm
-
-from harness import wire
+from harness import jvm, wire
 
 NULL = "\\N"
 SERVER = ["--bootstrap-server", wire.BOOTSTRAP]

@@ -14,14 +14,14 @@ CLASSES = {
     "topics": "org.apache.kafka.tools.TopicCommand",
 }
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+LOGGING = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "java", "log4j2.properties")
 
 
-def command(tool, *args):
+def command(tool, *args, jars=None):
     """The command line of a tool. A short-lived JVM: no second compiler, no parallel collector."""
     return [
         "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-        "-cp", os.path.join(os.environ["KAFKA_JARS"], "*"),
-        f"-Dlog4j2.configurationFile={HERE}/log4j2.properties",
+        "-cp", os.path.join(jars or os.environ["KAFKA_JARS"], "*"),
+        f"-Dlog4j2.configurationFile={LOGGING}",
         CLASSES[tool], *args,
     ]  # fmt: skip
