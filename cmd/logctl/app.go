@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -143,9 +144,11 @@ func addresses(in []string) ([]string, error) {
 		s = strings.TrimSpace(s)
 		host, port, err := net.SplitHostPort(s)
 		if err != nil {
-			host, port, err = net.SplitHostPort(net.JoinHostPort(strings.Trim(s, "[]"), defaultPort))
+			host, port = strings.Trim(s, "[]"), defaultPort
 		}
-		if _, badPort := net.LookupPort("tcp", port); err != nil || badPort != nil || host == "" || strings.ContainsAny(host, "/ ") {
+		_, notIP := netip.ParseAddr(host)
+		_, badPort := net.LookupPort("tcp", port)
+		if host == "" || port == "" || badPort != nil || strings.ContainsAny(host, "/ ") || notIP != nil && strings.Contains(host, ":") {
 			return nil, usage("broker address %q is not HOST:PORT", s)
 		}
 		out = append(out, net.JoinHostPort(host, port))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -79,10 +80,10 @@ func patiently[T any](ctx context.Context, a *app, request func() (T, error)) (T
 	}
 }
 
-// offsets returns what a group committed.
+// offsets returns what a group committed: nothing where there is no such group.
 func (a *app) offsets(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
 	answer, err := patiently(ctx, a, func() (kadm.OffsetResponses, error) { return adm.FetchOffsets(ctx, group) })
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, a.explain(err, "read the offsets of group "+group)
 	}
 	return answer, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -62,7 +63,7 @@ func probe(ctx context.Context, addr string) (found, advice string) {
 	}
 	defer conn.Close()
 	answer, err := ask(conn, apiVersions)
-	if len(answer) == 0 && !errors.Is(err, io.EOF) {
+	if len(answer) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		answer, err = ask(conn, []byte("\r\n\r\n")) // what an HTTP server waits for
 	}
 	switch {
@@ -95,7 +96,7 @@ func speaksTLS(ctx context.Context, addr string) bool {
 		NetDialer: &net.Dialer{Timeout: probeDial},
 		Config:    &tls.Config{InsecureSkipVerify: true}, // only to learn what it is; nothing is sent
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeDial)
+	ctx, cancel := context.WithTimeout(ctx, 2*probeAnswer)
 	defer cancel()
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -1,0 +1,36 @@
+package main
+
+import "testing"
+
+func TestTopicCreateSaysWhatItMade(t *testing.T) {
+	c := newBroker(t)
+	name := c.name()
+	got := decode[[]createdTopic](c.ok("-o", "json", "topic", "create", name, "--partitions", "3", "--config", "retention.ms=1000"))
+	if len(got) != 1 || got[0].Name != name || !got[0].Created || got[0].Partitions != 3 || len(got[0].ID) != 22 {
+		t.Errorf("created %+v", got)
+	}
+	c.ok("topic", "describe", name).says("retention.ms  1000")
+	c.ok("topic", "delete", name, "--yes")
+}
+
+func TestTopicCreateTwiceIsRefusedUnlessAllowed(t *testing.T) {
+	c := newBroker(t)
+	name := c.topic(1)
+	c.run("", "topic", "create", name).want(statusRefused).complains("exists already", name, c.bootstrap, "--if-not-exists")
+	c.ok("topic", "create", name, "--if-not-exists").says(name, "exists")
+}
+
+func TestTopicCreateDryRunMakesNothing(t *testing.T) {
+	c := newBroker(t)
+	name := c.name()
+	c.ok("topic", "create", name, "--partitions", "1", "--dry-run").says("would be created")
+	c.run("", "topic", "describe", name).want(statusRefused).complains("does not exist")
+}
+
+func TestTopicCreateChecksItsFlags(t *testing.T) {
+	c := newFake(t)
+	c.run("", "topic", "create").want(statusUsage).complains("NAME is missing")
+	c.run("", "topic", "create", "a", "--partitions", "0").want(statusUsage).complains("1 or more")
+	c.run("", "topic", "create", "a", "--config", "x").want(statusUsage).complains("KEY=VALUE")
+	c.run("", "topic", "create", "a", "--config", "x=1", "--config", "x=2").want(statusUsage).complains("twice")
+}
