@@ -37,7 +37,10 @@ func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartition
 }
 
 func (b *Broker) addPartitions(ctx context.Context, in *kmsg.CreatePartitionsRequestTopic, dry bool) error {
-	assignments := make([][]int32, len(in.Assignment))
+	var assignments [][]int32 // nil where the request leaves the placement to the cluster
+	if in.Assignment != nil {
+		assignments = make([][]int32, len(in.Assignment))
+	}
 	for i, a := range in.Assignment {
 		assignments[i] = a.Replicas
 	}
