@@ -9,10 +9,7 @@ import (
 
 // start serves an accepted connection, or closes it where there are too many.
 func (s *Server) start(nc net.Conn) {
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		tcp.SetNoDelay(true)
-		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
-	}
+	tune(nc)
 	c, why := s.admit(nc)
 	if c == nil {
 		s.stats.refused.Add(1)
@@ -27,6 +24,18 @@ func (s *Server) start(nc net.Conn) {
 		defer s.forget(c)
 		c.serve()
 	}()
+}
+
+// tune sets a TCP connection's options, also below TLS: small answers leave at once, and a
+// peer that vanished is noticed in two minutes.
+func tune(nc net.Conn) {
+	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = wrapped.NetConn()
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetNoDelay(true)
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
+	}
 }
 
 // admit counts a connection in; nil and the reason where a limit forbids it.

@@ -83,6 +83,7 @@ func TestAFrameThatDripsIsGivenUp(t *testing.T) {
 	inBubble(t, Config{Table: NewTable(echoAPIs()...)}, func(_ *Server, c net.Conn) {
 		head := append([]byte{0, 0x10, 0, 0}, headerOf(0, 3, false)...) // 1 MiB
 		c.Write(head)
+		c.Write(make([]byte, 2*firstStep))
 		begin := time.Now()
 		for {
 			if _, err := c.Write([]byte{0}); err != nil {

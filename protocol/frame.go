@@ -9,7 +9,7 @@ import (
 // Steps in which a frame's buffer grows while its bytes arrive. A peer has to send what is
 // before a step to make the server take the next.
 const (
-	firstStep = 4 << 10
+	firstStep = 4 << 10  // in the connection's read buffer
 	freeStep  = 64 << 10 // up to here without asking the budget
 	bulkStep  = 2 << 20  // taken at once when freeStep has arrived; doubled from here on
 )
@@ -26,7 +26,7 @@ type frame struct {
 // Size classes of pooled buffers: powers of two, each with room for the header around a batch
 // of exactly that size.
 const (
-	minClass = 16 // 64 KiB, the step to it of larger frames included
+	minClass = 13 // 8 KiB
 	maxClass = 24 // 16 MiB
 )
 
@@ -34,7 +34,7 @@ func classSize(class int) int { return 1<<class + 1<<(class-4) }
 
 // classFor returns the smallest class that holds n bytes, -1 if n is not worth pooling.
 func classFor(n int) int {
-	if n < freeStep || n > classSize(maxClass) {
+	if n <= firstStep || n > classSize(maxClass) {
 		return -1
 	}
 	class := max(bits.Len(uint(n-1))-1, minClass)

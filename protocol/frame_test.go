@@ -11,12 +11,12 @@ import (
 )
 
 func TestSizeClassesHoldWhatTheyAreFor(t *testing.T) {
-	for _, n := range []int{1, freeStep - 1} {
+	for _, n := range []int{1, firstStep} {
 		if c := classFor(n); c >= 0 {
 			t.Errorf("%d bytes are pooled in class %d", n, c)
 		}
 	}
-	for n := freeStep; n <= classSize(maxClass); n += n/37 + 1 {
+	for n := firstStep + 1; n <= classSize(maxClass); n += n/37 + 1 {
 		c := classFor(n)
 		if c < minClass || c > maxClass || classSize(c) < n {
 			t.Fatalf("%d bytes in class %d of %d", n, c, classSize(c))

@@ -4,24 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"runtime/debug"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// What small requests take is not charged to the server's budgets, as long as one connection's
-// stay within these: one ordinary request always passes.
-const (
-	freeFrameBytes   = freeStep
-	freeDecodedBytes = 1 << 20
-)
-
-// minRate is the slowest a frame may arrive on the whole, in bytes a second, on top of
-// Config.StallTimeout.
-const minRate = 64 << 10
 
 // readLoop reads and decides requests until the connection ends.
 func (c *Conn) readLoop() {
@@ -98,7 +86,10 @@ func (c *Conn) awaitSize() (int, error) {
 		return 0, stalled(err)
 	}
 	size := int32(binary.BigEndian.Uint32(b))
-	if int(size) > c.srv.cfg.MaxRequestBytes || size < fixedHeader {
+	switch {
+	case size < fixedHeader:
+		return 0, fmt.Errorf("%w: a length of %d%s", errMalformed, size, otherProtocol(b))
+	case int(size) > c.srv.cfg.MaxRequestBytes:
 		return 0, fmt.Errorf("%w: a length of %d%s", errTooLarge, size, otherProtocol(b))
 	}
 	c.in.Discard(4)
@@ -134,139 +125,6 @@ func (c *Conn) readRequest(r *Request) (*entry, error) {
 	return e, nil
 }
 
-// readFrame reads size bytes into memory that grows as they arrive.
-func (c *Conn) readFrame(size int) (*frame, error) {
-	f := &frame{class: -1, b: make([]byte, min(size, firstStep))}
-	begin, have := time.Now(), 0
-	for {
-		for have < min(size, len(f.b)) {
-			if c.in.Buffered() == 0 {
-				c.readWithin(c.frameDeadline(begin, size))
-			}
-			n, err := c.in.Read(f.b[have:min(size, len(f.b))])
-			have += n
-			if err != nil {
-				c.drop(f)
-				return nil, stalled(err)
-			}
-		}
-		if have == size {
-			break
-		}
-		if err := c.growFrame(f, size, have); err != nil {
-			c.drop(f)
-			return nil, err
-		}
-	}
-	f.b = f.b[:size]
-	if f.held == 0 {
-		f.small = int64(size)
-		c.smallIn.Add(f.small)
-	}
-	return f, nil
-}
-
-// growFrame takes the next step of a frame of size bytes of which have have arrived.
-func (c *Conn) growFrame(f *frame, size, have int) error {
-	var next int
-	switch {
-	case have < freeStep:
-		next = min(size, freeStep)
-	case have < bulkStep:
-		next = min(size, bulkStep)
-	default:
-		next = min(size, 2*have)
-	}
-	if f.held == 0 && (next > freeStep || c.smallIn.Load()+int64(size) > freeFrameBytes) {
-		n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
-		if !ok {
-			return net.ErrClosed
-		}
-		f.held = n
-	}
-	c.srv.pools.grow(f, next, have)
-	return nil
-}
-
-// frameDeadline returns how long the next read of a frame may take: bytes must keep coming,
-// and not all too slowly.
-func (c *Conn) frameDeadline(begin time.Time, size int) time.Duration {
-	stall := c.srv.cfg.StallTimeout
-	whole := stall + time.Duration(size)*time.Second/minRate
-	return min(stall, whole-time.Since(begin))
-}
-
-// decode turns the frame into r.Body, within the server's budget for decoded requests.
-func (c *Conn) decode(r *Request, e *entry) (err error) {
-	body := kmsg.RequestForKey(r.Key)
-	body.SetVersion(r.Version)
-	clientID, rest, err := parseClient(r.frame.b[fixedHeader:], body.IsFlexible())
-	if err != nil {
-		return err
-	}
-	r.ClientID = c.intern(clientID)
-	worst, err := e.worstCase(r.Version, body.IsFlexible(), rest)
-	if err != nil {
-		return err
-	}
-	r.charged = c.smallMem.Load()+worst > freeDecodedBytes
-	if r.charged {
-		n, ok := c.srv.decoded.acquire(worst, c.ctx.Done(), c.srv.draining)
-		if !ok {
-			return net.ErrClosed
-		}
-		r.memory = n
-	}
-	if err := readBody(body, rest); err != nil {
-		return fmt.Errorf("%w: %s version %d: %w", errMalformed, r.Name(), r.Version, err)
-	}
-	r.Body = body
-	return c.settle(r, worst)
-}
-
-// settle replaces what was held for the worst case by what the request really takes: requests
-// that wait for each other, as JoinGroup does, must not keep others from being read.
-func (c *Conn) settle(r *Request, worst int64) error {
-	if r.Key != int16(kmsg.Produce) && (r.charged || r.Size > auditBytes) {
-		holds, err := audit(r.Body)
-		if err != nil {
-			return fmt.Errorf("%w: %s version %d", err, r.Name(), r.Version)
-		}
-		worst = min(worst, holds)
-	}
-	switch {
-	case !r.charged:
-		r.memory = worst
-		c.smallMem.Add(worst)
-	case r.memory > worst:
-		c.srv.decoded.release(r.memory - worst)
-		r.memory = worst
-	}
-	return nil
-}
-
-// readBody decodes; a panic in the decoder is an error of the frame.
-func readBody(body kmsg.Request, b []byte) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("decoder: %v", p)
-		}
-	}()
-	return body.ReadFrom(b)
-}
-
-// intern returns the client id as a string, the previous one where it is the same.
-func (c *Conn) intern(id []byte) *string {
-	if id == nil {
-		return nil
-	}
-	if c.clientID == nil || *c.clientID != string(id) {
-		s := string(id)
-		c.clientID = &s
-	}
-	return c.clientID
-}
-
 // decide lets the API's handler decide, and passes the request on to the writer.
 func (c *Conn) decide(r *Request) {
 	c.srv.stats.api(r.Key).requests.Add(1)
@@ -292,15 +150,4 @@ func (c *Conn) handle(r *Request) {
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()
-}
-
-// stalled tells a frame that stopped arriving from a connection that ended.
-func stalled(err error) error {
-	switch {
-	case isTimeout(err):
-		return errStalled
-	case errors.Is(err, io.EOF):
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

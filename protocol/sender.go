@@ -42,6 +42,7 @@ const (
 type sender struct {
 	nc      net.Conn
 	raw     syscall.RawConn // nil: no sendfile
+	long    int             // bytes from which a section goes by sendfile
 	timeout time.Duration
 
 	iov  net.Buffers // to be written next
@@ -69,7 +70,7 @@ func (s *sender) send(b []byte, cuts []cut) error {
 }
 
 func (s *sender) addSection(sec Section) error {
-	if s.raw == nil || sec.File == nil || len(sec.Mem) < sendfileBytes {
+	if s.raw == nil || sec.File == nil || len(sec.Mem) < s.long {
 		return s.add(sec.Mem)
 	}
 	if err := s.flush(); err != nil {

@@ -120,8 +120,8 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Shutdown stops listening and reading, answers the requests that were decided, and closes the
-// connections. When ctx ends first the rest is closed as it is, and ctx's error returned.
-// Handlers have returned when it returns.
+// connections. When ctx ends first the rest is closed as it is, and ctx's error returned after
+// at most a second more. Without an error, all handlers have returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.isDraining() {
@@ -152,7 +152,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.abort(ErrServerClosed)
 	}
 	s.mu.Unlock()
-	<-drained
+	select {
+	case <-drained:
+	case <-time.After(time.Second): // a handler that does not heed its context
+	}
 	return ctx.Err()
 }
 

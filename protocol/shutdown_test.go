@@ -60,6 +60,25 @@ func TestShutdownIsBoundedByItsContext(t *testing.T) {
 	c.wantClosed()
 }
 
+func TestShutdownDoesNotHangOnAHandler(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	entered := make(chan struct{})
+	api := API{Key: 12, Max: 4, Handle: func(context.Context, *Request) Answer {
+		close(entered)
+		<-hang
+		return Answer{}
+	}}
+	s, addr := startServer(t, Config{Table: NewTable(api)})
+	dial(t, addr).send(heartbeat(1))
+	<-entered
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown returned %v", err)
+	}
+}
+
 func TestAServerThatWasShutDownServesNoMore(t *testing.T) {
 	s := NewServer(Config{Table: NewTable()})
 	if err := s.Shutdown(context.Background()); err != nil {

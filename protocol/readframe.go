@@ -1,0 +1,102 @@
+package protocol
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// What small requests take is not charged to the server's budgets, as long as one connection's
+// stay within these: one ordinary request always passes.
+const (
+	freeFrameBytes   = freeStep
+	freeDecodedBytes = 1 << 20
+)
+
+// minRate is the slowest a frame may arrive on the whole, in bytes a second, on top of
+// Config.StallTimeout.
+const minRate = 64 << 10
+
+// readFrame reads size bytes into memory that grows as they arrive.
+func (c *Conn) readFrame(size int) (*frame, error) {
+	begin, have := time.Now(), 0
+	if first := min(size, firstStep); c.in.Buffered() < first {
+		c.readWithin(c.srv.cfg.StallTimeout)
+		if _, err := c.in.Peek(first); err != nil {
+			return nil, stalled(err)
+		}
+	}
+	f := &frame{class: -1}
+	for have < size {
+		err := c.growFrame(f, size, have)
+		if err == nil {
+			have, err = c.fill(f.b[:min(size, len(f.b))], have, begin, size)
+		}
+		if err != nil {
+			c.drop(f)
+			return nil, err
+		}
+	}
+	f.b = f.b[:size]
+	if f.held == 0 {
+		f.small = int64(size)
+		c.smallIn.Add(f.small)
+	}
+	return f, nil
+}
+
+// fill reads b full from have on. It is a part of a frame of size bytes that began at begin.
+func (c *Conn) fill(b []byte, have int, begin time.Time, size int) (int, error) {
+	for have < len(b) {
+		if c.in.Buffered() == 0 {
+			c.readWithin(c.frameDeadline(begin, size))
+		}
+		n, err := c.in.Read(b[have:])
+		if have += n; err != nil {
+			return have, stalled(err)
+		}
+	}
+	return have, nil
+}
+
+// growFrame takes the next step of a frame of size bytes of which have have arrived.
+func (c *Conn) growFrame(f *frame, size, have int) error {
+	var next int
+	switch {
+	case have < freeStep:
+		next = min(size, freeStep)
+	case have < bulkStep:
+		next = min(size, bulkStep)
+	default:
+		next = min(size, 2*have)
+	}
+	if f.held == 0 && (next > freeStep || c.smallIn.Load()+int64(size) > freeFrameBytes) {
+		n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
+		if !ok {
+			return net.ErrClosed
+		}
+		f.held = n
+	}
+	c.srv.pools.grow(f, next, have)
+	return nil
+}
+
+// frameDeadline returns how long the next read of a frame may take: bytes must keep coming,
+// and not all too slowly.
+func (c *Conn) frameDeadline(begin time.Time, size int) time.Duration {
+	stall := c.srv.cfg.StallTimeout
+	whole := stall + time.Duration(size)*time.Second/minRate
+	return min(stall, whole-time.Since(begin))
+}
+
+// stalled tells a frame that stopped arriving from a connection that ended.
+func stalled(err error) error {
+	switch {
+	case isTimeout(err):
+		return errStalled
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
