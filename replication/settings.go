@@ -18,7 +18,8 @@ const maxAppendEntries = 128
 // its queue holds maxAppendEntries, and some room is left for the partition's own commands.
 const maxInflight = maxAppendEntries - 8
 
-// raftConfig is the same for every group; the reasons are in docs/architecture.md.
+// raftConfig is the same for every group. The timeouts are long because an idle group costs what
+// its timers cost; failures are found by the node, not by each group.
 func raftConfig(id raft.ServerID, t Timing, logger *slog.Logger) *raft.Config {
 	return &raft.Config{
 		ProtocolVersion:    raft.ProtocolVersionMax,
