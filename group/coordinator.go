@@ -24,8 +24,9 @@ func New(opts Options) *Coordinator {
 	return &Coordinator{opts: opts.withDefaults(), shards: make(map[int32]*shard)}
 }
 
-// Lead begins to serve an offsets partition that this node leads since epoch. The log is replayed
-// in a goroutine of its own; meanwhile its groups are answered COORDINATOR_LOAD_IN_PROGRESS.
+// Lead begins to serve an offsets partition that this node leads since epoch, or leads again
+// since a later one. The log is replayed in a goroutine of its own; meanwhile its groups are
+// answered COORDINATOR_LOAD_IN_PROGRESS.
 func (c *Coordinator) Lead(partition, epoch int32, l Log) {
 	s := newShard(c, partition, epoch, l)
 	c.mu.Lock()
@@ -36,6 +37,21 @@ func (c *Coordinator) Lead(partition, epoch int32, l Log) {
 		old.resign()
 	}
 	go s.load()
+}
+
+// reload serves a partition anew from its log, if the shard is still the one that serves it.
+func (c *Coordinator) reload(s *shard) {
+	fresh := newShard(c, s.partition, s.epoch, s.log)
+	c.mu.Lock()
+	current := c.shards[s.partition] == s
+	if current {
+		c.shards[s.partition] = fresh
+	}
+	c.mu.Unlock()
+	if current {
+		s.resign()
+		fresh.load()
+	}
 }
 
 // Resign stops serving a partition, and answers everything that waits in it NOT_COORDINATOR.

@@ -199,6 +199,31 @@ func TestACommitThatFailsChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAWriteThatSucceededAfterAllIsFoundByReadingTheLogAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{fail: func(n int) error {
+			if n == 2 {
+				return errOutcomeUnknown
+			}
+			return nil
+		}}
+		b := newLocal(t, testOptions(), l)
+		steps(t, b, `
+			A commit orders/0=1 => 0=ok
+			A commit orders/0=2 => 0=COORDINATOR_NOT_AVAILABLE
+			A fetch orders/0 => ok 0=1
+			A commit orders/1=3 => 1=NOT_COORDINATOR
+			A fetch orders/0 orders/1 => ok 0=2 1=3
+			A commit orders/1=4 => 1=ok
+			A fetch orders/0 orders/1 => ok 0=2 1=4
+		`)
+		s := b.c.all()[0]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		diff(t, "log", durable(s.image), durable(replayed(t, l)))
+	})
+}
+
 func TestACommitThatTakesTooLongIsAnsweredRetriably(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &memLog{}

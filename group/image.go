@@ -18,6 +18,7 @@ type image struct {
 	groups  map[string]*group
 	live    int64 // about how many bytes the live state takes in the log
 	written int64 // bytes of the log since its live state was last written whole
+	end     int64 // offset after the newest batch
 	foreign bool  // records were skipped: the log must not be rewritten from this image
 	dec     decoder
 	logger  *slog.Logger
@@ -31,6 +32,7 @@ func newImage(l *slog.Logger) *image {
 func (im *image) replay(l Log, stopped func() bool) error {
 	return l.Replay(func(b record.Batch) bool {
 		im.written += int64(len(b))
+		im.end = b.NextOffset()
 		im.applyBatch(b)
 		return !stopped()
 	})

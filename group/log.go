@@ -2,6 +2,7 @@ package group
 
 import (
 	"errors"
+	"fmt"
 
 	"quorumlog/record"
 )
@@ -50,6 +51,9 @@ func appendCode(err error) int16 {
 		return coordinatorNotAvailable
 	}
 }
+
+// errUnexpected means that the log has more batches than the shard knows of.
+var errUnexpected = fmt.Errorf("group records from elsewhere in the log: %w", ErrNotLeader)
 
 // errBusy means that too much waits for the log already.
 var errBusy = errors.New("too many group records wait for the log")

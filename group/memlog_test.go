@@ -2,10 +2,14 @@ package group
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 
 	"quorumlog/record"
 )
+
+// errOutcomeUnknown is a failure of a batch that is committed nevertheless.
+var errOutcomeUnknown = errors.New("outcome unknown")
 
 // memLog is a log in memory. It commits at once unless held.
 type memLog struct {
@@ -50,7 +54,7 @@ func (l *memLog) settle(p *memPending) {
 	if l.fail != nil {
 		p.err = l.fail(l.appends)
 	}
-	if p.err == nil {
+	if p.err == nil || errors.Is(p.err, errOutcomeUnknown) {
 		p.offset = l.next
 		b := record.Batch(bytes.Clone(p.batch))
 		b.SetBaseOffset(l.next)

@@ -312,7 +312,7 @@ func TestACompactionMayDieAtEveryStep(t *testing.T) {
 			l := &memLog{}
 			b := newLocal(t, testOptions(), l)
 			s := b.c.all()[0]
-			growLog(t, b.c, 150)
+			growLog(t, b.c, 260)
 			synctest.Wait()
 			s.mu.Lock()
 			s.image.written = rewriteFrom * 2 // time for a compaction

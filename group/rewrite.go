@@ -19,7 +19,7 @@ const (
 type rewrite struct {
 	begin  int64    // everything below is trimmed in the end
 	groups []string // still to be written
-	bytes  int64    // written so far
+	before int64    // bytes written before begin
 }
 
 // startRewrite begins a compaction if it is time. Nothing is in flight when it is called.
@@ -28,7 +28,7 @@ func (s *shard) startRewrite() {
 	if s.rewrite != nil || im.foreign || s.end == 0 || im.written < max(rewriteFrom, rewriteRatio*im.live) {
 		return
 	}
-	s.rewrite = &rewrite{begin: s.end, groups: slices.Collect(maps.Keys(im.groups))}
+	s.rewrite = &rewrite{begin: s.end, groups: slices.Collect(maps.Keys(im.groups)), before: im.written}
 }
 
 // rewriteNext writes the next groups of a compaction. It reports whether the writer should go on.
@@ -44,18 +44,16 @@ func (s *shard) rewriteNext() bool {
 	batches := s.nextGroups(rw)
 	s.mu.Unlock()
 
-	size, end, err := 0, int64(0), error(nil)
+	var err error
 	for _, records := range batches {
-		var n int
-		if n, end, err = s.append(records); err != nil {
+		if err = s.append(records); err != nil {
 			break
 		}
-		size += n
 	}
 	if s.enter() != none {
 		return false
 	}
-	done := s.rewritten(rw, size, end, err)
+	done := s.rewritten(rw, err)
 	s.mu.Unlock()
 	if done {
 		s.trim(rw.begin)
@@ -109,22 +107,17 @@ func (g *group) records(add func(keyValue)) {
 	}
 }
 
-// rewritten notes what was written, and reports whether that was all.
-func (s *shard) rewritten(rw *rewrite, size int, end int64, err error) bool {
-	rw.bytes += int64(size)
-	s.image.written += int64(size)
+// rewritten notes that groups were written, and reports whether they were the last.
+func (s *shard) rewritten(rw *rewrite, err error) bool {
 	if err != nil {
 		s.rewrite = nil
 		s.image.written = 0 // the next attempt comes when the log has grown as for a first one
 		return false
 	}
-	if size > 0 {
-		s.end = end
-	}
 	if len(rw.groups) > 0 {
 		return false
 	}
 	s.rewrite = nil
-	s.image.written = rw.bytes
+	s.image.written -= rw.before
 	return true
 }

@@ -19,6 +19,7 @@ const (
 type shard struct {
 	c         *Coordinator
 	partition int32
+	epoch     int32
 	log       Log
 	logger    *slog.Logger
 	start     time.Time     // deadlines count from here, on the monotonic clock
@@ -35,7 +36,7 @@ type shard struct {
 	queued   int      // bytes of queue's records
 	inFlight []*write // the writes of the one batch on its way
 	writing  bool     // the writer's goroutine is running
-	end      int64    // the log's end after the newest committed batch
+	end      int64    // the log's end after the newest committed batch, 0: unknown
 	rewrite  *rewrite // a compaction under way
 }
 
@@ -43,6 +44,7 @@ func newShard(c *Coordinator, partition, epoch int32, l Log) *shard {
 	return &shard{
 		c:         c,
 		partition: partition,
+		epoch:     epoch,
 		log:       l,
 		logger:    c.opts.Logger.With("partition", partition, "epoch", epoch),
 		start:     time.Now(),
@@ -104,7 +106,7 @@ func (s *shard) activate(im *image) {
 	if s.phase != loading {
 		return
 	}
-	s.image, s.phase = im, active
+	s.image, s.end, s.phase = im, im.end, active
 	s.clock = time.AfterFunc(time.Hour, s.ring)
 	s.ringsAt = s.now() + time.Hour
 	for _, g := range im.groups {

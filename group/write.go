@@ -80,16 +80,12 @@ func (s *shard) writeNext() bool {
 			all = append(all, w.records...)
 		}
 	}
-	size, end, err := s.append(all)
+	err := s.append(all)
 	if s.enter() != none {
 		return false // resign has answered them
 	}
 	defer s.mu.Unlock()
 	s.inFlight = nil
-	if err == nil && size > 0 {
-		s.image.written += int64(size)
-		s.end = end
-	}
 	s.finish(ws, err)
 	return true
 }
@@ -119,23 +115,35 @@ func (s *shard) take() []*write {
 }
 
 // append writes records as one batch and waits until it is committed, has failed, or the shard
-// has resigned. It returns the batch's size and the offset after it. Call it without the lock.
-func (s *shard) append(records []keyValue) (size int, end int64, err error) {
+// has resigned. Call it without the lock, from the writer's goroutine.
+func (s *shard) append(records []keyValue) error {
 	if len(records) == 0 {
-		return 0, 0, nil
+		return nil
 	}
 	b := buildBatch(records)
 	p := s.log.Append(b)
 	select {
 	case <-p.Done():
 	case <-s.stop:
-		return 0, 0, ErrNotLeader
+		return ErrNotLeader
 	}
 	if err := p.Err(); err != nil {
 		s.logger.Warn("cannot write consumer groups", "records", len(records), "err", err)
-		return 0, 0, err
+		return err
 	}
-	return len(b), p.Offset() + int64(len(records)), nil
+	if s.enter() != none {
+		return ErrNotLeader
+	}
+	defer s.mu.Unlock()
+	if s.end != 0 && p.Offset() != s.end {
+		// A batch that we were told had failed is in the log after all.
+		s.logger.Warn("reading consumer groups again", "offset", p.Offset(), "expected", s.end)
+		go s.c.reload(s)
+		return errUnexpected
+	}
+	s.end = p.Offset() + int64(len(records))
+	s.image.written += int64(len(b))
+	return nil
 }
 
 // finish applies the writes of a batch, in order, and answers their requests.
