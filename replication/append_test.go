@@ -159,35 +159,6 @@ func TestWatchersAreWokenByAppendAndStopAfterCancel(t *testing.T) {
 	}
 }
 
-func TestFailedLogIsReopenedAndLeadsAgain(t *testing.T) {
-	p := alone(t)
-	for i := range 20 {
-		mustAppend(t, p, idempotentBatch(3, 0, int32(i), "x"))
-	}
-	before := p.inst.Load()
-	v, err := p.Read(0, 20, 1<<20, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.Sections[0].File.Close() // whatever is written now fails, and so does the repair
-	v.Release()
-	a := p.Append(idempotentBatch(3, 0, 20, "x"))
-	<-a.Done()
-	if _, err := a.Result(); !errors.Is(err, ErrStorage) {
-		t.Fatalf("append to a failing disk: %v", err)
-	}
-	await(t, p, "another instance that leads", func() bool { return p.inst.Load() != before && p.State().Leading })
-	if r := mustAppend(t, p, idempotentBatch(3, 0, 19, "x")); !r.Duplicate || r.BaseOffset != 19 {
-		t.Errorf("repeated batch of before: %+v", r)
-	}
-	if r := mustAppend(t, p, idempotentBatch(3, 0, 20, "x")); r.BaseOffset != 20 {
-		t.Errorf("retried batch: %+v", r)
-	}
-	if got := len(values(t, p)); got != 21 {
-		t.Errorf("%d records", got)
-	}
-}
-
 func TestFullDiskIsAStorageErrorUntilThereIsSpace(t *testing.T) {
 	p := alone(t)
 	mustAppend(t, p, batchOf("x"))

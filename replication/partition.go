@@ -65,13 +65,7 @@ func (n *Node) OpenPartition(c PartitionConfig) (*Partition, error) {
 	if err := n.init(); err != nil {
 		return nil, err
 	}
-	p := &Partition{node: n, config: c, logger: n.Logger, timers: map[*time.Timer]struct{}{}}
-	p.proposals.maxBytes = n.Limits.InflightBytes
-	p.refusal = ErrNotLeader
-	p.state.Store(&State{Leader: -1})
-	p.segmentBytes.Store(c.SegmentBytes)
-	p.segmentMs.Store(c.SegmentMs)
-	p.looker.running = true // nothing settles before the instance is known
+	p := n.newPartition(c)
 	in, err := p.start(math.MaxUint64)
 	if err != nil {
 		return nil, fmt.Errorf("open partition %s: %w", c.Group, err)
@@ -83,6 +77,17 @@ func (n *Node) OpenPartition(c PartitionConfig) (*Partition, error) {
 	p.looker.mu.Unlock()
 	p.look()
 	return p, nil
+}
+
+func (n *Node) newPartition(c PartitionConfig) *Partition {
+	p := &Partition{node: n, config: c, logger: n.Logger, timers: map[*time.Timer]struct{}{}}
+	p.proposals.maxBytes = n.Limits.InflightBytes
+	p.refusal = ErrNotLeader
+	p.state.Store(&State{Leader: -1})
+	p.segmentBytes.Store(c.SegmentBytes)
+	p.segmentMs.Store(c.SegmentMs)
+	p.looker.running = true // nothing settles before the instance is known
+	return p
 }
 
 // publishWatermark makes the applied high watermark visible; it never goes back.
