@@ -61,22 +61,24 @@ func TestShutdownIsBoundedByItsContext(t *testing.T) {
 }
 
 func TestShutdownDoesNotHangOnAHandler(t *testing.T) {
-	hang := make(chan struct{})
-	defer close(hang)
-	entered := make(chan struct{})
+	var hang, entered chan struct{}
 	api := API{Key: 12, Max: 4, Handle: func(context.Context, *Request) Answer {
 		close(entered)
 		<-hang
 		return Answer{}
 	}}
-	s, addr := startServer(t, Config{Table: NewTable(api)})
-	dial(t, addr).send(heartbeat(1))
-	<-entered
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Shutdown returned %v", err)
-	}
+	inBubble(t, Config{Table: NewTable(api)}, func(s *Server, c net.Conn) {
+		hang, entered = make(chan struct{}), make(chan struct{})
+		c.Write(formatter.AppendRequest(nil, heartbeat(1), 0))
+		<-entered
+		ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 10*time.Second {
+			t.Errorf("Shutdown returned %v after %v", err, time.Since(begin))
+		}
+		close(hang)
+	})
 }
 
 func TestAServerThatWasShutDownServesNoMore(t *testing.T) {
