@@ -85,12 +85,8 @@ func serve(ctx context.Context, o *options, values *config.Values, log *slog.Log
 	begin := time.Now()
 	log.Info("broker starting", "version", version(), "node", o.nodeID, "data", o.dataDir)
 	b, err := open(ctx, o, values, log)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		log.Info("broker stopped before it was ready", "node", o.nodeID)
-		return nil
-	case err != nil:
-		return fmt.Errorf("cannot start: %w", explain(err, o))
+	if err != nil {
+		return failedStart(ctx, err, o)
 	}
 	log.Info("broker ready", "kafka", b.addr.String(), "data", o.dataDir, "node", o.nodeID, "took", time.Since(begin).Round(time.Microsecond))
 
@@ -100,6 +96,16 @@ func serve(ctx context.Context, o *options, values *config.Values, log *slog.Log
 		err = fmt.Errorf("stopped because it could not go on: %w", b.err())
 	}
 	return errors.Join(err, shutDown(ctx, b, o, log))
+}
+
+// failedStart is no failure when brokerd was told to stop meanwhile.
+func failedStart(ctx context.Context, err error, o *options) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	default:
+		return fmt.Errorf("cannot start: %w", explain(err, o))
+	}
 }
 
 func shutDown(ctx context.Context, b server, o *options, log *slog.Logger) error {
