@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -264,6 +265,24 @@ func TestLeaderThatCannotHandOverLeadsOn(t *testing.T) {
 	}
 	c.net.setCut(to, false)
 	c.settled()
+}
+
+func TestCloseLeavesNoGoroutineBehind(t *testing.T) {
+	before := runtime.NumGoroutine()
+	c := newCluster(t, 4*time.Second)
+	lead := c.leader()
+	for range 100 {
+		lead.Append(batchOf("x"))
+	}
+	for id := range c.nodes {
+		c.stop(id)
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
 }
 
 // TestNothingAcknowledgedIsLost lets idempotent producers write through cuts, stops, restarts

@@ -58,7 +58,7 @@ type route struct {
 var errCut = errors.New("network is cut")
 
 // Call delivers a copy: the entries' data is the sender's mapped file.
-func (r route) Call(to int32, group string, request, response any) error {
+func (r route) Call(ctx context.Context, to int32, group string, request, response any) error {
 	t := r.net.reach(r.from, to)
 	if t == nil {
 		return errCut
@@ -66,7 +66,7 @@ func (r route) Call(to int32, group string, request, response any) error {
 	if ae, ok := request.(*raft.AppendEntriesRequest); ok {
 		request = cloneEntries(ae)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	answer, err := t.Deliver(ctx, group, request)
 	if err != nil {

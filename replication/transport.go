@@ -16,10 +16,12 @@ import (
 const rpcBacklog = 16
 
 // Route carries a request to a node and returns its answer; request and response are those of
-// hashicorp/raft. The entries' data is valid only during the call. An AppendEntries that fails
-// is not tried again by Raft before its commit timeout: a route that can should retry.
+// hashicorp/raft; of an entry, Index, Term, Type and Data travel. The entries' data is valid only
+// during the call. The context ends when the group closes; the deadline is the route's own. An
+// AppendEntries that fails is not tried again by Raft before its commit timeout: a route that can
+// should retry.
 type Route interface {
-	Call(to int32, group string, request, response any) error
+	Call(ctx context.Context, to int32, group string, request, response any) error
 }
 
 // Transport carries the RPCs of all Raft groups of a node. A group's address is its node's id,
@@ -67,7 +69,7 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	} else {
 		select {
 		case g.rpcs <- rpc:
-		case <-g.closed:
+		case <-g.life.Done():
 			return nil, errGroupClosed
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -76,7 +78,7 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	select {
 	case r := <-answer:
 		return r.Response, r.Error
-	case <-g.closed:
+	case <-g.life.Done():
 		return nil, errGroupClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -91,7 +93,8 @@ func isHeartbeat(request any) bool {
 
 // Group returns the raft.Transport of one group, which Close gives back.
 func (t *Transport) Group(name string) *GroupTransport {
-	g := &GroupTransport{node: t, name: name, rpcs: make(chan raft.RPC, rpcBacklog), closed: make(chan struct{})}
+	g := &GroupTransport{node: t, name: name, rpcs: make(chan raft.RPC, rpcBacklog)}
+	g.life, g.end = context.WithCancel(context.Background())
 	t.mu.Lock()
 	t.groups[name] = g
 	t.mu.Unlock()
@@ -109,13 +112,13 @@ type GroupTransport struct {
 	load     func(*raft.Log) (release func(), err error)
 	maxBytes int // of the entries of a request; 0 for no bound
 
-	once   sync.Once
-	closed chan struct{}
+	life context.Context // ends with Close, and with it every call that is out
+	end  context.CancelFunc
 }
 
 // Close removes the group from its node's transport.
 func (g *GroupTransport) Close() error {
-	g.once.Do(func() { close(g.closed) })
+	g.end()
 	g.node.mu.Lock()
 	if g.node.groups[g.name] == g {
 		delete(g.node.groups, g.name)
@@ -151,12 +154,10 @@ func (g *GroupTransport) call(to raft.ServerAddress, request, response any) erro
 	if route == nil {
 		return fmt.Errorf("group %s to node %s: %w", g.name, to, ErrNoRoute)
 	}
-	select {
-	case <-g.closed:
+	if g.life.Err() != nil {
 		return errGroupClosed
-	default:
 	}
-	return (*route).Call(nodeOf(to), g.name, request, response)
+	return (*route).Call(g.life, nodeOf(to), g.name, request, response)
 }
 
 // AppendEntries replicates to a peer. Entries beyond the byte bound are left for the next
