@@ -26,6 +26,9 @@ func allocate(f *os.File, off, n int64) error {
 
 // zeroRange makes n bytes at off read as zeros and keeps their blocks.
 func zeroRange(f *os.File, off, n int64) error {
+	if n <= 0 {
+		return nil
+	}
 	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 	if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
 		return allocateByWriting(f, off, n)
@@ -66,10 +69,42 @@ func syncfs(f *os.File) error {
 
 const hasSyncfs = true
 
+// syncsMappings: a sync of a file includes what was written to it through a shared mapping.
+const syncsMappings = true
+
+// writtenFrom returns the first position at or after off that may hold anything but zeros, or
+// size where there is none: preallocated space that was never written counts as a hole.
+func writtenFrom(f *os.File, off, size int64) int64 {
+	at, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+	if err == unix.ENXIO {
+		return size
+	}
+	if err != nil {
+		return off
+	}
+	return min(max(at, off), size)
+}
+
+// syncDir makes the directory's entries durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
 // writev appends the buffers at off, whole or with an error.
 func writev(f *os.File, off int64, bufs [][]byte) error {
 	for len(bufs) > 0 {
-		n, err := unix.Pwritev(int(f.Fd()), bufs[:min(len(bufs), 1024)], off)
+		var n int
+		var err error
+		if len(bufs) == 1 { // needs no vector
+			n, err = unix.Pwrite(int(f.Fd()), bufs[0], off)
+		} else {
+			n, err = unix.Pwritev(int(f.Fd()), bufs[:min(len(bufs), 1024)], off)
+		}
 		if err == unix.EINTR {
 			continue
 		}

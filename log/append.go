@@ -28,12 +28,24 @@ func (l *Log) Append(entries []Entry) error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	for len(entries) > 0 {
-		n, err := l.appendRun(entries)
-		if err != nil {
-			return err
+	if len(entries) == 0 {
+		return nil
+	}
+	if first := l.active().nextIndex(); entries[0].Index != first {
+		return fmt.Errorf("append entry %d to %s, which ends at %d: %w", entries[0].Index, l.dir, first-1, ErrMismatch)
+	}
+	for rest := entries; len(rest) > 0; {
+		n, err := l.appendRun(rest)
+		if err == nil {
+			rest = rest[n:]
+			continue
 		}
-		entries = entries[n:]
+		if len(rest) < len(entries) && l.failed == nil {
+			if e := l.truncate(entries[0].Index); e != nil {
+				err = errors.Join(err, e)
+			}
+		}
+		return err
 	}
 	return nil
 }
@@ -44,42 +56,42 @@ const unassigned = -1
 // appendRun appends as many entries as fit the active segment, at least one.
 func (l *Log) appendRun(entries []Entry) (int, error) {
 	s := l.active()
-	first, err := encode(&entries[0], s.nextOffset.Load())
-	if err != nil {
-		return 0, err
-	}
-	if l.mustRoll(s, len(first)) {
+	if l.mustRoll(s, &entries[0]) {
+		var err error
 		if s, err = l.roll(); err != nil {
 			return 0, err
 		}
-	}
-	if entries[0].Index != s.nextIndex() {
-		return 0, fmt.Errorf("append entry %d to %s, which ends at %d: %w", entries[0].Index, l.dir, s.nextIndex()-1, ErrMismatch)
 	}
 	h, err := s.acquire()
 	if err != nil {
 		return 0, err
 	}
-	run, err := s.plan(entries, l.segmentBytes.Load())
-	if err == nil {
-		err = s.reserve(h, run, l.segmentBytes.Load())
+	r := &l.run
+	defer r.reset()
+	if err = s.plan(r, entries, l.segmentBytes.Load()); err == nil {
+		err = s.reserve(h, r, l.segmentBytes.Load())
 	}
 	if err != nil {
-		s.release(h)
+		h.free()
 		return 0, err
 	}
-	if err := writev(h.file, s.size.Load(), run.bufs); err != nil {
-		s.release(h)
+	if err := writev(h.file, s.size.Load(), r.bufs); err != nil {
 		// Bytes beyond the published size are never read, and recovery cuts them.
-		if e := zeroRange(h.file, s.size.Load(), run.bytes); e != nil {
+		e := zeroRange(h.file, s.size.Load(), r.bytes)
+		h.free()
+		if e != nil {
 			l.failed = err
 			return 0, fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 		return 0, err
 	}
-	l.commitRun(s, h, run)
-	l.unsynced = append(l.unsynced, h) // its reference is released by Sync
-	return len(run.slots), nil
+	l.commitRun(s, h, r)
+	if n := len(l.unsynced); n > 0 && l.unsynced[n-1] == h {
+		h.free() // one reference will do; Sync releases it
+	} else {
+		l.unsynced = append(l.unsynced, h)
+	}
+	return len(r.slots), nil
 }
 
 // run is a planned write: consecutive entries for one segment.
@@ -91,21 +103,23 @@ type run struct {
 	bytes int64
 }
 
+// reset keeps the room and lets go of the batches.
+func (r *run) reset() {
+	clear(r.bufs[:cap(r.bufs)])
+	r.bufs, r.slots, r.ends, r.times, r.bytes = r.bufs[:0], r.slots[:0], r.ends[:0], r.times[:0], 0
+}
+
 // plan numbers the entries and lays them out after the segment's end.
-func (s *segment) plan(entries []Entry, limit int64) (*run, error) {
-	r := &run{
-		bufs: make([][]byte, 0, len(entries)), slots: make([]slot, 0, len(entries)),
-		ends: make([]int64, 0, len(entries)), times: make([]int64, 0, len(entries)),
-	}
+func (s *segment) plan(r *run, entries []Entry, limit int64) error {
 	next, pos := s.nextOffset.Load(), s.size.Load()
 	for i := range entries {
 		e := &entries[i]
 		if i > 0 && e.Index != entries[i-1].Index+1 {
-			return nil, fmt.Errorf("entry %d after %d: %w", e.Index, entries[i-1].Index, ErrMismatch)
+			return fmt.Errorf("entry %d after %d: %w", e.Index, entries[i-1].Index, ErrMismatch)
 		}
 		b, err := encode(e, next)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if i > 0 && (pos+int64(len(b)) > limit || int(s.entries.Load())+i >= maxSegmentEntries || next-s.baseOffset > math.MaxInt32) {
 			break
@@ -120,7 +134,7 @@ func (s *segment) plan(entries []Entry, limit int64) (*run, error) {
 		pos += int64(len(b))
 	}
 	r.bytes = pos - s.size.Load()
-	return r, nil
+	return nil
 }
 
 // encode returns the stored form of an entry that begins at offset next.
@@ -154,6 +168,7 @@ func (s *segment) reserve(h *handle, r *run, limit int64) error {
 	}
 	step := min(max(s.allocated, minStep), maxStep)
 	target := max(end, min(s.allocated+step, limit))
+	allocate := s.files.cache.allocate
 	if err := allocate(h.file, s.allocated, target-s.allocated); err != nil {
 		// Close to a full disk the step may not fit where the run itself does.
 		if err := allocate(h.file, s.allocated, end-s.allocated); err != nil {
@@ -170,14 +185,12 @@ func (l *Log) commitRun(s *segment, h *handle, r *run) {
 	n := int(s.entries.Load())
 	hist, grown := *l.epochs.Load(), false
 	for i, x := range r.slots {
-		h.index.put(n+i, x)
+		s.put(h, n+i, x)
 		if x.kind != KindData {
 			s.addHidden(uint32(n + i))
 		} else {
-			if s.firstAppend.Load() == 0 {
-				s.firstAppend.Store(l.opts.Now().UnixMilli())
-			}
-			s.noteTime(r.times[i], uint32(n+i), s.size.Load())
+			l.noteFirst(s, r.times[i])
+			s.noteTime(r.times[i], uint32(n+i), int64(x.pos))
 		}
 		if len(hist) == 0 || int32(x.term) > hist[len(hist)-1].Epoch {
 			hist, grown = hist.with(uint64(x.term), s.baseOffset+int64(x.rel)), true
@@ -214,7 +227,7 @@ func (l *Log) Sync() error {
 		}
 	}
 	for _, h := range held {
-		l.opts.Files.release(h)
+		h.free()
 	}
 	return err
 }

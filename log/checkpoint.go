@@ -13,7 +13,7 @@ import (
 )
 
 // The checkpoint bounds the work of a restart. It is replaced whole: written beside, synced,
-// renamed. It speaks only of committed entries and of bytes that were durable before it was
+// renamed, and the directory synced. It speaks only of committed entries and of bytes that were durable before it was
 // written, so an old checkpoint is never wrong, only further back.
 const (
 	checkpointFile   = "checkpoint"
@@ -52,11 +52,15 @@ type segmentState struct {
 	MaxTimestamp int64    `json:"max_timestamp"`
 	FirstAppend  int64    `json:"first_append"`
 	Hidden       []uint32 `json:"hidden,omitempty"`
+	LastTerm     uint64   `json:"last_term"`
+	IndexCRC     uint32   `json:"index_crc"` // of the index's header and records
 }
 
 // WriteCheckpoint stores c. The caller fills in the state machine's part, as of the applied
 // index c.Index; the log adds its segments and epochs, after making data and indexes durable.
 func (l *Log) WriteCheckpoint(c Checkpoint) error {
+	l.checkpointMu.Lock()
+	defer l.checkpointMu.Unlock()
 	if err := l.describe(&c); err != nil {
 		return err
 	}
@@ -78,33 +82,70 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}
+	if err == nil {
+		err = syncDir(l.dir)
+	}
+	if err == nil {
+		l.checkpointed.Store(c.Index)
+	}
 	return err
 }
 
-// describe adds the segments as they are now. The tail of a segment may hold entries that are
-// not committed yet; recovery reads those from the data in any case.
+// describe adds the segments as far as c.Index, and makes them durable. What lies beyond may yet
+// be replaced, so nothing is said of it.
 func (l *Log) describe(c *Checkpoint) error {
 	l.mu.Lock()
 	err := l.check()
-	segs := l.list()
-	c.Epochs = *l.epochs.Load()
-	states := make([]segmentState, len(segs))
-	for i, s := range segs {
-		states[i] = s.state()
+	history := *l.epochs.Load()
+	var segs []*segment
+	c.Segments = nil
+	for _, s := range l.list() {
+		if s.baseIndex <= c.Index {
+			segs = append(segs, s)
+			c.Segments = append(c.Segments, s.state())
+		}
 	}
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	for i, s := range segs {
-		if s.flushed.Load() >= states[i].Entries {
-			continue
+		st := &c.Segments[i]
+		if n := int64(c.Index - s.baseIndex + 1); n < st.Entries {
+			if err := s.limit(st, int(n)); err != nil {
+				return err
+			}
 		}
-		if err := s.flushTo(states[i].Entries, l.opts.Syncer); err != nil {
-			return err
+		if s.flushed.Load() < st.Entries {
+			if err := s.flushTo(st.Entries, l.opts.Syncer); err != nil {
+				return err
+			}
 		}
 	}
-	c.Segments = states
+	c.Epochs = history
+	if n := len(c.Segments); n > 0 {
+		c.Epochs = history.truncated(c.Segments[n-1].NextOffset, c.Segments[n-1].LastTerm)
+	}
+	return nil
+}
+
+// limit makes st the state as of the first n entries, which are committed and so will stay.
+func (s *segment) limit(st *segmentState, n int) error {
+	h, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer h.free()
+	if st.MaxTimestamp, err = s.prefixMaxTimestamp(h, n); err != nil {
+		return err
+	}
+	x := h.index.at(n)
+	st.Entries, st.Size, st.NextOffset = int64(n), int64(x.pos), s.baseOffset+int64(x.rel)
+	st.Hidden = hiddenBelow(st.Hidden, n)
+	st.LastTerm, st.IndexCRC = uint64(h.index.at(n-1).term), h.index.checksum(n)
+	if st.NextOffset == st.BaseOffset {
+		st.FirstAppend = 0
+	}
 	return nil
 }
 
@@ -114,6 +155,7 @@ func (s *segment) state() segmentState {
 		BaseOffset: s.baseOffset, BaseIndex: s.baseIndex, PrevTerm: s.prevTerm,
 		Entries: s.entries.Load(), Size: s.size.Load(), NextOffset: s.nextOffset.Load(),
 		MaxTimestamp: s.maxTimestamp.Load(), FirstAppend: s.firstAppend.Load(), Hidden: *s.hidden.Load(),
+		LastTerm: s.endTerm, IndexCRC: s.indexCRC,
 	}
 }
 
@@ -126,14 +168,12 @@ func (s *segment) flushTo(n int64, syncer *Syncer) error {
 		}
 		return err
 	}
-	defer s.release(h)
+	defer h.free()
 	if err := h.index.flush(); err != nil {
 		return err
 	}
-	if !s.sealed.Load() {
-		if err := s.writeTimes(); err != nil {
-			return err
-		}
+	if err := s.writeTimes(); err != nil {
+		return err
 	}
 	if err := syncer.Sync(h.file, h.index.file); err != nil {
 		return err

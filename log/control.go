@@ -112,7 +112,10 @@ type segmentHeader struct {
 	prevTerm  uint64 // term of the entry before it
 }
 
-const segmentFormat = 1
+const (
+	segmentFormat     = 1
+	segmentHeaderSize = record.HeaderSize + 29 // the whole batch, bytes
+)
 
 func (h segmentHeader) append(dst []byte, base int64) []byte {
 	var p [18]byte

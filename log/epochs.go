@@ -1,6 +1,9 @@
 package log
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // EpochStart says at which offset a leader epoch (a Raft term) began to write.
 type EpochStart struct {
@@ -33,17 +36,27 @@ func (e epochs) truncated(next int64, lastTerm uint64) epochs {
 
 // trimmed forgets epochs that ended before the log start.
 func (e epochs) trimmed(start int64) epochs {
-	for len(e) > 1 && e[1].Start <= start {
-		e = e[1:]
+	n := 0
+	for n+1 < len(e) && e[n+1].Start <= start {
+		n++
 	}
-	return e
+	if n == len(e) || n == 0 && e[0].Start >= start {
+		return e
+	}
+	kept := slices.Clone(e[n:])
+	kept[0].Start = max(kept[0].Start, start)
+	return kept
 }
 
 // end returns the largest known epoch that is not above the one asked for, and the offset at
-// which it ended; ok is false for an epoch from before the history or after it.
+// which it ended; for one from before the history itself and where the history begins, as Kafka
+// does; ok is false for one that is still to come.
 func (e epochs) end(epoch int32, logEnd int64) (int32, int64, bool) {
-	if len(e) == 0 || epoch > e[len(e)-1].Epoch || epoch < e[0].Epoch {
+	switch {
+	case len(e) == 0 || epoch < 0 || epoch > e[len(e)-1].Epoch:
 		return -1, -1, false
+	case epoch < e[0].Epoch:
+		return epoch, e[0].Start, true
 	}
 	i := sort.Search(len(e), func(i int) bool { return e[i].Epoch > epoch })
 	if i == len(e) {

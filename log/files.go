@@ -6,16 +6,22 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/edsrzf/mmap-go"
 )
 
-// Files bounds, for a whole node, how many segments have their files open and mapped. Least
-// recently used segments are closed first; one that is being read stays open until it is let go.
+// Files bounds, for a whole node, how many segments have their files open and mapped. Segments
+// not used for a while are closed first; one that is being read stays open until it is let go.
+//
+// Lock order: a segment's slot, then Files. Files are opened under the slot's lock alone, so a
+// slow disk holds up those who want the same segment and nobody else.
 type Files struct {
 	mu   sync.Mutex
 	max  int
-	open *list.List // of *handle, most recently used first
+	open *list.List // of *handle, newest or recently spared first
+
+	allocate func(f *os.File, off, n int64) error // a test may run out of space
 }
 
 // DefaultOpenSegments is the bound when none is given: two descriptors and two mappings each.
@@ -26,112 +32,194 @@ func NewFiles(max int) *Files {
 	if max <= 0 {
 		max = DefaultOpenSegments
 	}
-	return &Files{max: max, open: list.New()}
+	return &Files{max: max, open: list.New(), allocate: allocate}
 }
 
 // handle is one segment's open files: the data file for writing and sendfile, a read-only
-// mapping of it, and the index. Owned by Files; users hold references.
+// mapping of it, and the index. Users hold references.
 type handle struct {
 	file  *os.File
 	data  mmap.MMap
 	index *index
 
-	refs int // guarded by Files.mu; the cache itself holds one while elem is set
-	elem *list.Element
 	slot *fileSlot
+	free func()        // gives one reference back; made once, so that handing it out costs nothing
+	refs int           // guarded by slot.mu; the slot itself holds one
+	used atomic.Bool   // since the cache last looked for something to close
+	elem *list.Element // guarded by Files.mu
+}
+
+func (h *handle) close() {
+	h.data.Unmap()
+	h.index.close()
+	h.file.Close()
 }
 
 // fileSlot is a segment's place for its handle.
 type fileSlot struct {
 	cache *Files
-	h     *handle // guarded by cache.mu
-	gone  bool
+	mu    sync.Mutex
+	h     *handle
+	gone  error // why there are no files any more
+	// mapSize is how much of the data file to map: a sealed segment as it is (0), the active one
+	// at its largest, once.
+	mapSize int64
+	// verified says that the index has been compared with its checksum, or was made here.
+	verified bool
 }
 
 var errSegmentRemoved = errors.New("segment was removed")
 
 // acquire returns the segment's open files, opening them where needed. The caller must release.
 func (s *segment) acquire() (*handle, error) {
-	c := s.files.cache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.files.gone {
-		return nil, errSegmentRemoved
+	f := &s.files
+	f.mu.Lock()
+	if f.gone != nil {
+		f.mu.Unlock()
+		return nil, f.gone
 	}
-	h := s.files.h
-	if h == nil {
-		var err error
-		if h, err = s.openFiles(); err != nil {
-			return nil, err
+	h := f.h
+	if h != nil {
+		h.refs++
+		f.mu.Unlock()
+		if !h.used.Load() {
+			h.used.Store(true)
 		}
-		h.slot, h.refs = &s.files, 1
-		s.files.h = h
-		h.elem = c.open.PushFront(h)
-		c.evict()
-	} else {
-		c.open.MoveToFront(h.elem)
+		return h, nil
 	}
-	h.refs++
+	h, err := s.openFiles()
+	if err != nil {
+		f.mu.Unlock()
+		return nil, err
+	}
+	h.slot, h.refs, f.h = f, 2, h
+	h.free = func() { f.release(h) }
+	full := f.cache.add(h)
+	f.mu.Unlock()
+	if full {
+		f.cache.evict()
+	}
 	return h, nil
 }
 
-func (s *segment) release(h *handle) { s.files.cache.release(h) }
-
-func (c *Files) release(h *handle) {
-	c.mu.Lock()
+func (f *fileSlot) release(h *handle) {
+	f.mu.Lock()
 	h.refs--
 	last := h.refs == 0
-	c.mu.Unlock()
+	f.mu.Unlock()
 	if last {
 		h.close()
 	}
 }
 
-// evict closes the least recently used segments beyond the bound that nobody holds.
-func (c *Files) evict() {
-	for e := c.open.Back(); e != nil && c.open.Len() > c.max; {
-		h, prev := e.Value.(*handle), e.Prev()
-		if h.refs == 1 {
-			c.forget(h)
-			h.close()
-		}
-		e = prev
+// forget lets go of the open files; whoever holds them keeps them. The caller holds f.mu and
+// closes the handle returned, if any.
+func (f *fileSlot) forget() *handle {
+	h := f.h
+	if h == nil {
+		return nil
+	}
+	f.h = nil
+	f.cache.remove(h)
+	if h.refs--; h.refs > 0 {
+		return nil
+	}
+	return h
+}
+
+// drop lets go of the segment's files for good: acquire will return why.
+func (f *fileSlot) drop(why error) {
+	f.mu.Lock()
+	f.gone = why
+	h := f.forget()
+	f.mu.Unlock()
+	if h != nil {
+		h.close()
 	}
 }
 
-// forget takes the cache's own reference back.
-func (c *Files) forget(h *handle) {
+// remap closes the segment's files so that the next acquire maps that much of the data.
+func (f *fileSlot) remap(size int64) {
+	f.mu.Lock()
+	f.mapSize = size
+	h := f.forget()
+	f.mu.Unlock()
+	if h != nil {
+		h.close()
+	}
+}
+
+// closeIdle closes h unless somebody uses it.
+func (f *fileSlot) closeIdle(h *handle) {
+	f.mu.Lock()
+	var idle *handle
+	if f.h == h && h.refs == 1 {
+		idle = f.forget()
+	} else {
+		f.cache.spare(h)
+	}
+	f.mu.Unlock()
+	if idle != nil {
+		idle.close()
+	}
+}
+
+// add lists an opened handle and reports whether there are too many now.
+func (c *Files) add(h *handle) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.elem = c.open.PushFront(h)
+	return c.open.Len() > c.max
+}
+
+func (c *Files) remove(h *handle) {
+	c.mu.Lock()
 	c.open.Remove(h.elem)
 	h.elem = nil
-	h.slot.h = nil
-	h.refs--
+	c.mu.Unlock()
 }
 
-// drop lets go of the segment's files for good.
-func (f *fileSlot) drop() {
-	f.cache.mu.Lock()
-	f.gone = true
-	f.cache.mu.Unlock()
-	f.reset()
-}
-
-// reset closes the segment's files so that the next acquire opens them anew; whoever holds the
-// old ones keeps them.
-func (f *fileSlot) reset() {
-	c := f.cache
+func (c *Files) spare(h *handle) {
 	c.mu.Lock()
-	h := f.h
-	last := false
-	if h != nil {
-		c.forget(h)
-		last = h.refs == 0
+	if h.elem != nil {
+		c.open.MoveToFront(h.elem)
 	}
 	c.mu.Unlock()
-	if last {
-		h.close()
+}
+
+// evict closes segments until the bound is kept, or everything open is in use.
+func (c *Files) evict() {
+	for tries := 2 * c.Open(); tries > 0; tries-- {
+		h := c.oldest()
+		if h == nil {
+			return
+		}
+		if h.used.Swap(false) {
+			c.spare(h)
+		} else {
+			h.slot.closeIdle(h)
+		}
 	}
 }
 
+// oldest returns what to close next, nil while the bound is kept.
+func (c *Files) oldest() *handle {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open.Len() <= c.max {
+		return nil
+	}
+	return c.open.Back().Value.(*handle)
+}
+
+// Open is the number of segments whose files are open.
+func (c *Files) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open.Len()
+}
+
+// openFiles is called with the slot's lock held.
 func (s *segment) openFiles() (_ *handle, err error) {
 	f, err := os.OpenFile(s.path(dataSuffix), os.O_RDWR, 0o644)
 	if err != nil {
@@ -149,25 +237,53 @@ func (s *segment) openFiles() (_ *handle, err error) {
 	if st.Size() < s.size.Load() {
 		return nil, corrupt(f.Name(), "%d bytes, %d were written", st.Size(), s.size.Load())
 	}
-	capacity := maxSegmentEntries
+	size, capacity := s.files.mapSize, maxSegmentEntries
 	if s.sealed.Load() {
-		s.mapSize, capacity = st.Size(), int(s.entries.Load())
+		size, capacity = st.Size(), int(s.entries.Load())
 	}
-	// A sealed segment is mapped as it is; the active one at its largest, once.
-	data, err := mmap.MapRegion(f, int(max(s.mapSize, 1)), mmap.RDONLY, 0, 0)
+	data, err := mmap.MapRegion(f, int(max(size, 1)), mmap.RDONLY, 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", f.Name(), err)
 	}
-	x, err := openIndex(s.path(indexSuffix), s.baseIndex, capacity)
-	if err != nil {
+	h := &handle{file: f, data: data}
+	if h.index, err = openIndex(s.path(indexSuffix), capacity, s.files.cache.allocate); err != nil {
 		data.Unmap()
 		return nil, err
 	}
-	return &handle{file: f, data: data, index: x}, nil
+	if s.sealed.Load() && !s.files.verified {
+		if err = s.verifyIndex(h); err != nil {
+			data.Unmap()
+			h.index.close()
+			return nil, err
+		}
+		s.files.verified = true
+	}
+	return h, nil
 }
 
-func (h *handle) close() {
-	h.data.Unmap()
-	h.index.close()
-	h.file.Close()
+// verifyIndex compares a sealed segment's index with what the checkpoint says of it, and makes
+// it anew from the data where it differs.
+func (s *segment) verifyIndex(h *handle) error {
+	n := int(s.entries.Load())
+	if h.index.holds(n) && h.index.checksum(n) == s.indexCRC {
+		return nil
+	}
+	if err := h.index.reserve(n); err != nil {
+		return err
+	}
+	h.index.writeHeader(s.baseIndex)
+	pos, next, term := s.headerSize, s.baseOffset, s.prevTerm
+	for i := range n {
+		b, kind, why := nextWhole(h.data[pos:s.size.Load()], next, term)
+		if why != "" {
+			return corrupt(s.path(dataSuffix), "entry %d at byte %d: %s", s.baseIndex+uint64(i), pos, why)
+		}
+		term = uint64(b.LeaderEpoch())
+		h.index.put(i, slot{uint32(pos), uint32(next - s.baseOffset), uint32(term), kind})
+		pos += int64(len(b))
+		if kind == KindData {
+			next = b.NextOffset()
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package log
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 
 	"github.com/edsrzf/mmap-go"
@@ -37,33 +38,34 @@ type slot struct {
 // index is the open index file of one segment. put is the writer's; at may be called by anyone
 // for a record whose count has been published to it.
 type index struct {
-	file *os.File
-	mem  mmap.MMap
-	size int64 // bytes allocated in the file; the mapping is larger
+	file     *os.File
+	mem      mmap.MMap
+	size     int64 // bytes allocated in the file; the mapping is larger
+	allocate func(f *os.File, off, n int64) error
 }
 
 // openIndex maps path, creating it where absent, with room in the mapping for that many entries.
-func openIndex(path string, baseIndex uint64, entries int) (*index, error) {
+func openIndex(path string, entries int, allocate func(*os.File, int64, int64) error) (*index, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	x := &index{file: f}
-	if err := x.init(baseIndex, entries); err != nil {
+	x := &index{file: f, allocate: allocate}
+	if err := x.init(entries); err != nil {
 		x.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return x, nil
 }
 
-func (x *index) init(baseIndex uint64, entries int) error {
+func (x *index) init(entries int) error {
 	st, err := x.file.Stat()
 	if err != nil {
 		return err
 	}
 	x.size = st.Size()
 	if x.size < indexMinStep {
-		if err := allocate(x.file, 0, indexMinStep); err != nil {
+		if err := x.allocate(x.file, 0, indexMinStep); err != nil {
 			return err
 		}
 		x.size = indexMinStep
@@ -71,32 +73,37 @@ func (x *index) init(baseIndex uint64, entries int) error {
 	// Mapping beyond the end of the file is legal; those pages are touched only after the file
 	// has grown over them. So a segment has one mapping for life.
 	length := max(indexHeaderSize+entries*indexEntrySize, int(x.size))
-	if x.mem, err = mmap.MapRegion(x.file, length, mmap.RDWR, 0, 0); err != nil {
-		return err
-	}
-	copy(x.mem, indexMagic[:])
-	binary.BigEndian.PutUint16(x.mem[4:], indexFormat)
-	binary.BigEndian.PutUint64(x.mem[8:], baseIndex)
-	return nil
+	x.mem, err = mmap.MapRegion(x.file, length, mmap.RDWR, 0, 0)
+	return err
 }
 
-// validIndex reports whether the file at path has a header for this segment and room for n records.
-func validIndex(path string, baseIndex uint64, n int) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	var h [indexHeaderSize]byte
-	if err != nil || st.Size() < int64(indexHeaderSize+n*indexEntrySize) {
-		return false
-	}
-	if _, err := f.ReadAt(h[:], 0); err != nil {
-		return false
-	}
-	return [4]byte(h[:4]) == indexMagic && binary.BigEndian.Uint16(h[4:]) == indexFormat &&
-		binary.BigEndian.Uint64(h[8:]) == baseIndex
+func appendIndexHeader(dst []byte, baseIndex uint64) []byte {
+	dst = append(dst, indexMagic[:]...)
+	dst = binary.BigEndian.AppendUint16(dst, indexFormat)
+	dst = binary.BigEndian.AppendUint16(dst, 0)
+	return binary.BigEndian.AppendUint64(dst, baseIndex)
+}
+
+func (x *index) writeHeader(baseIndex uint64) {
+	appendIndexHeader(x.mem[:0:indexHeaderSize], baseIndex)
+}
+
+// holds reports whether the file is long enough for n records.
+func (x *index) holds(n int) bool { return x.size >= int64(indexHeaderSize+n*indexEntrySize) }
+
+// checksum is the CRC32C of the header and the first n records, which the file must hold.
+func (x *index) checksum(n int) uint32 {
+	return crc32.Checksum(x.mem[:indexHeaderSize+n*indexEntrySize], castagnoli)
+}
+
+// headerChecksum is the checksum of an index without records; grown extends it by one.
+func headerChecksum(baseIndex uint64) uint32 {
+	return crc32.Checksum(appendIndexHeader(make([]byte, 0, indexHeaderSize), baseIndex), castagnoli)
+}
+
+// grown returns the checksum after record i was put, given the one before.
+func (x *index) grown(sum uint32, i int) uint32 {
+	return crc32.Update(sum, castagnoli, x.mem[indexHeaderSize+i*indexEntrySize:][:indexEntrySize])
 }
 
 // reserve makes sure that records up to n (exclusive) have disk blocks.
@@ -113,7 +120,7 @@ func (x *index) reserve(n int) error {
 	if x.size+grow < need {
 		return fmt.Errorf("index is full at %d entries", n)
 	}
-	if err := allocate(x.file, x.size, grow); err != nil {
+	if err := x.allocate(x.file, x.size, grow); err != nil {
 		return err
 	}
 	x.size += grow
@@ -139,8 +146,13 @@ func (x *index) at(i int) slot {
 	}
 }
 
-// flush writes dirty pages of the mapping to disk.
-func (x *index) flush() error { return x.mem.Flush() }
+// flush hands the mapping's dirty pages to the file, for the sync that follows.
+func (x *index) flush() error {
+	if syncsMappings {
+		return nil
+	}
+	return x.mem.Flush()
+}
 
 func (x *index) close() error {
 	var err error

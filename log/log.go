@@ -1,9 +1,12 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +22,9 @@ type Options struct {
 	SegmentBytes int64
 	// SegmentMs is Kafka's segment.ms: the age at which it rolls; 0 means 7 days.
 	SegmentMs int64
+	// SegmentJitterMs is Kafka's segment.jitter.ms: up to so much is taken off SegmentMs, by
+	// chance, so that segments begun together do not all roll together.
+	SegmentJitterMs int64
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -65,7 +71,12 @@ type Log struct {
 	// unsynced are files written since the last Sync, the writer's own.
 	unsynced []*handle
 
+	run run // the writer's scratch
+
 	segmentBytes, segmentMs atomic.Int64
+
+	checkpointMu sync.Mutex
+	checkpointed atomic.Uint64 // the index that the checkpoint on disk speaks of
 
 	recovery Recovery
 }
@@ -112,17 +123,19 @@ func (l *Log) SetLimits(segmentBytes, segmentMs int64) {
 
 // SetStart moves the log start offset forward; it never goes back, nor beyond the log's end.
 func (l *Log) SetStart(offset int64) {
-	for {
-		old := l.start.Load()
-		if offset <= old || offset > l.NextOffset() {
-			return
-		}
-		if l.start.CompareAndSwap(old, offset) {
-			e := l.epochs.Load().trimmed(offset)
-			l.epochs.Store(&e)
-			return
-		}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setStart(offset)
+}
+
+// setStart is SetStart for who holds mu.
+func (l *Log) setStart(offset int64) {
+	if offset <= l.start.Load() || offset > l.NextOffset() {
+		return
 	}
+	l.start.Store(offset)
+	e := l.epochs.Load().trimmed(offset)
+	l.epochs.Store(&e)
 }
 
 // EpochEnd returns the largest leader epoch not above the one asked for and the offset at which
@@ -141,11 +154,7 @@ func (l *Log) EpochAt(offset int64) int32 { return l.epochs.Load().at(offset) }
 // Entry returns the entry at a Raft index. Data aliases the mapped file, which stays valid
 // until release is called; do not write to it.
 func (l *Log) Entry(i uint64) (e Entry, release func(), err error) {
-	s := l.segmentOfIndex(i)
-	if s == nil {
-		return Entry{}, nil, fmt.Errorf("entry %d: %w", i, ErrNotFound)
-	}
-	h, err := s.acquire()
+	s, h, err := l.acquireIndex(i)
 	if err != nil {
 		return Entry{}, nil, err
 	}
@@ -155,37 +164,45 @@ func (l *Log) Entry(i uint64) (e Entry, release func(), err error) {
 		e.Kind, e.Data, err = entryKind(b)
 	}
 	if err != nil {
-		s.release(h)
+		h.free()
 		return Entry{}, nil, err
 	}
-	return e, func() { s.release(h) }, nil
+	return e, h.free, nil
 }
 
 // Term returns the term of the entry at a Raft index.
 func (l *Log) Term(i uint64) (uint64, error) {
-	s := l.segmentOfIndex(i)
-	if s == nil {
-		return 0, fmt.Errorf("entry %d: %w", i, ErrNotFound)
-	}
-	h, err := s.acquire()
+	s, h, err := l.acquireIndex(i)
 	if err != nil {
 		return 0, err
 	}
-	defer s.release(h)
+	defer h.free()
 	return uint64(h.index.at(int(i - s.baseIndex)).term), nil
+}
+
+// acquireIndex returns the segment that holds the Raft index, and its files.
+func (l *Log) acquireIndex(i uint64) (*segment, *handle, error) {
+	s := l.segmentOfIndex(i)
+	if s == nil {
+		return nil, nil, fmt.Errorf("entry %d: %w", i, ErrNotFound)
+	}
+	h, err := s.acquire()
+	if errors.Is(err, errSegmentRemoved) {
+		err = fmt.Errorf("entry %d: %w", i, ErrNotFound)
+	}
+	return s, h, err
 }
 
 func (l *Log) segmentOfIndex(i uint64) *segment {
 	segs := l.list()
-	for k := len(segs) - 1; k >= 0; k-- { // nearly always the last
-		if s := segs[k]; i >= s.baseIndex {
-			if i < s.nextIndex() {
-				return s
-			}
-			return nil
-		}
+	k := len(segs) - 1 // nearly always
+	if i < segs[k].baseIndex {
+		k = sort.Search(len(segs), func(k int) bool { return segs[k].baseIndex > i }) - 1
 	}
-	return nil
+	if k < 0 || i >= segs[k].nextIndex() {
+		return nil
+	}
+	return segs[k]
 }
 
 // publish replaces the list of segments; the caller holds mu.
@@ -211,13 +228,17 @@ func (l *Log) Close() error {
 	}
 	l.closed = true
 	for _, h := range l.unsynced {
-		l.opts.Files.release(h)
+		h.free()
 	}
 	l.unsynced = nil
-	for _, s := range l.list() {
-		s.files.drop()
-	}
+	l.dropFiles()
 	return nil
+}
+
+func (l *Log) dropFiles() {
+	for _, s := range l.list() {
+		s.files.drop(ErrClosed)
+	}
 }
 
 // Remove closes the log and deletes its directory.
@@ -225,5 +246,8 @@ func (l *Log) Remove() error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	return os.RemoveAll(l.dir)
+	if err := os.RemoveAll(l.dir); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(l.dir))
 }

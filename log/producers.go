@@ -90,7 +90,7 @@ func (t *Producers) Check(b record.Batch) (dup *BatchRange, err error) {
 			return r, nil
 		}
 	}
-	if prev := p.LastSeq(); len(p.Batches) > 0 && first != nextSequence(prev) {
+	if first != nextSequence(p.LastSeq()) {
 		return nil, ErrOutOfOrderSequence
 	}
 	return nil, nil
@@ -122,10 +122,11 @@ func (t *Producers) Apply(b record.Batch) {
 		p.Batches = append(p.Batches[:0], p.Batches[1:]...)
 	}
 	p.Batches = append(p.Batches, BatchRange{b.BaseSequence(), b.LastSequence(), b.BaseOffset(), b.MaxTimestamp()})
-	p.LastTimestamp = max(p.LastTimestamp, b.MaxTimestamp())
+	p.LastTimestamp = b.MaxTimestamp()
 }
 
 // Expire forgets producers that last wrote before the timestamp (ms) and have no transaction.
+// Kafka's producer.id.expiration.ms is Expire(now - expiration + 1): exactly so old is expired.
 func (t *Producers) Expire(before int64) {
 	maps.DeleteFunc(t.m, func(_ int64, p *ProducerState) bool { return p.TxnStart < 0 && p.LastTimestamp < before })
 }

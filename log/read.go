@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sort"
@@ -22,14 +23,13 @@ type View struct {
 	Size     int   // bytes in all sections
 	Next     int64 // the offset after the last batch
 
-	seg *segment
-	h   *handle
+	h *handle
 }
 
 // Release lets go of the files; the sections must not be used afterwards.
 func (v *View) Release() {
 	if v.h != nil {
-		v.seg.release(v.h)
+		v.h.free()
 		v.h, v.Sections = nil, nil
 	}
 }
@@ -39,7 +39,15 @@ func (v *View) Release() {
 // first batch may begin before offset: consumers skip what they did not ask for. A read ends
 // with its segment. At the limit the view is empty.
 func (l *Log) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (View, error) {
-	segs := l.list()
+	for {
+		v, err := l.readFrom(l.list(), offset, limit, maxBytes, oneAtLeast)
+		if !errors.Is(err, errSegmentRemoved) {
+			return v, err
+		} // by retention or a truncation, after the list was taken
+	}
+}
+
+func (l *Log) readFrom(segs []*segment, offset, limit int64, maxBytes int, oneAtLeast bool) (View, error) {
 	if start, end := l.start.Load(), segs[len(segs)-1].nextOffset.Load(); offset < start || offset > end {
 		return View{}, fmt.Errorf("offset %d is not in [%d, %d]: %w", offset, start, end, ErrOutOfRange)
 	}
@@ -71,7 +79,7 @@ func (s *segment) read(offset, limit int64, maxBytes int, oneAtLeast bool) (View
 	entries := int(s.entries.Load())
 	first := s.find(h, offset, entries)
 	last := s.lastBelow(h, limit, entries)
-	for first < last && s.isHidden(first) {
+	for first < last && (s.isHidden(first) || s.next(h, first, entries) <= offset) {
 		first++
 	}
 	if first < last {
@@ -87,29 +95,39 @@ func (s *segment) read(offset, limit int64, maxBytes int, oneAtLeast bool) (View
 		}
 	}
 	if first >= last {
-		s.release(h)
+		h.free()
 		return View{}, nil
 	}
-	v := View{seg: s, h: h}
+	v := View{h: h}
 	s.addSections(&v, first, last, entries)
 	return v, nil
 }
 
 // lastBelow returns the number of entries that lie wholly below the offset limit.
 func (s *segment) lastBelow(h *handle, limit int64, entries int) int {
-	if limit >= s.nextOffset.Load() {
-		return entries
-	}
 	rel := limit - s.baseOffset
 	if rel <= 0 {
 		return 0
 	}
 	n := sort.Search(entries, func(i int) bool { return int64(h.index.at(i).rel) >= rel })
 	// A batch that straddles the limit is not below it.
-	if n > 0 && n < entries && int64(h.index.at(n).rel) > rel {
+	if n > 0 && s.next(h, n-1, entries) > limit {
 		n--
 	}
 	return n
+}
+
+// next returns the offset after entry i. For the last of the entries it comes from the batch:
+// the segment may have grown since they were counted.
+func (s *segment) next(h *handle, i, entries int) int64 {
+	if i+1 < entries {
+		return s.baseOffset + int64(h.index.at(i+1).rel)
+	}
+	x := h.index.at(i)
+	if x.kind != KindData || int64(x.pos)+record.HeaderSize > int64(len(h.data)) {
+		return s.baseOffset + int64(x.rel)
+	}
+	return s.baseOffset + int64(x.rel) + int64(record.Batch(h.data[x.pos:]).LastOffsetDelta()) + 1
 }
 
 // addSections lists the batches of entries [first, last), stepping over hidden ones.
@@ -131,11 +149,7 @@ func (s *segment) addSections(v *View, first, last, entries int) {
 		}
 		from = to + 1
 	}
-	if last < entries {
-		v.Next = s.baseOffset + int64(v.h.index.at(last).rel)
-	} else {
-		v.Next = s.nextOffset.Load()
-	}
+	v.Next = s.next(v.h, last-1, entries)
 }
 
 func (s *segment) isHidden(i int) bool {

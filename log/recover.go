@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"quorumlog/record"
 )
@@ -23,11 +27,12 @@ func (l *Log) Recovered() Recovery { return l.recovery }
 
 // Open opens or creates the log in dir. It trusts what the checkpoint vouches for, reads the
 // data after it batch by batch, cuts the log at the last whole one, and rebuilds every index
-// record that it read past. The checkpoint is nil for a log without one. ErrCorrupt is returned
-// when the log ends before the checkpoint's commit index.
+// record that it read past. The checkpoint is nil for a log without one. ErrCorrupt is returned,
+// and nothing deleted, when the log ends before the checkpoint's commit index, or in a segment
+// that was once wholly on disk.
 func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 	opts.setDefaults()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, nil, err
 	}
 	c, err := readCheckpoint(dir)
@@ -44,20 +49,31 @@ func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 	l.epochs.Store(&epochs{})
 	l.publish(nil)
 	if err := l.recover(c); err != nil {
-		l.closeSegments()
+		l.dropFiles()
 		return nil, nil, err
 	}
 	return l, c, nil
 }
 
-func (l *Log) closeSegments() {
-	for _, s := range l.list() {
-		s.files.drop()
+// makeDir creates the directory and its missing parents, each durable in its own parent.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
 	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 func (l *Log) recover(c *Checkpoint) error {
-	bases, err := dataFiles(l.dir)
+	bases, err := l.dataFiles()
 	if err != nil {
 		return err
 	}
@@ -69,15 +85,17 @@ func (l *Log) recover(c *Checkpoint) error {
 		e := epochs(c.Epochs)
 		l.epochs.Store(&e)
 		l.start.Store(c.StartOffset)
+		l.checkpointed.Store(c.Index)
 	}
 	for i, base := range bases {
-		st, trusted := known[base]
-		whole, err := l.recoverSegment(base, st, trusted, i == len(bases)-1)
+		st, vouched := known[base]
+		why, err := l.recoverSegment(base, st, vouched, bases[i+1:])
 		if err != nil {
 			return err
 		}
-		if !whole {
-			if err := l.dropAfter(bases[i+1:]); err != nil {
+		if why != "" {
+			// Whether it may be cut off is decided before anything is.
+			if err := l.cutAfter(c, bases[i:], why); err != nil {
 				return err
 			}
 			break
@@ -99,8 +117,8 @@ func (l *Log) finish(c *Checkpoint) error {
 		l.publish([]*segment{s})
 		return nil
 	}
-	if c != nil && l.LastIndex() < c.Index {
-		return corrupt(l.dir, "the log ends at entry %d, but entries up to %d were committed (%s)", l.LastIndex(), c.Index, l.recovery.CutReason)
+	if err := l.reaches(c); err != nil {
+		return err
 	}
 	if first := l.list()[0].baseOffset; l.start.Load() < first {
 		l.start.Store(first)
@@ -108,27 +126,61 @@ func (l *Log) finish(c *Checkpoint) error {
 	return l.resumeActive()
 }
 
-// resumeActive makes the last segment writable and wipes what lies beyond its end, so that no
-// stale batch can ever be taken for the log's continuation.
+// reaches checks that the log holds all that the checkpoint knows to be committed.
+func (l *Log) reaches(c *Checkpoint) error {
+	if c == nil || len(l.list()) > 0 && l.LastIndex() >= c.Index {
+		return nil
+	}
+	last := uint64(0)
+	if len(l.list()) > 0 {
+		last = l.LastIndex()
+	}
+	return corrupt(l.dir, "the log ends at entry %d, but entries up to %d were committed (%s)", last, c.Index, l.recovery.CutReason)
+}
+
+// resumeActive makes the last segment writable and wipes what lies beyond its end, durably, so
+// that no stale batch can ever be taken for the log's continuation.
 func (l *Log) resumeActive() error {
 	s := l.active()
-	s.loadTimes()
+	s.jitter = l.newJitter()
 	h, err := s.reactivate(l.segmentBytes.Load())
 	if err != nil {
 		return err
 	}
-	defer s.release(h)
-	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.lastTerm(h))
+	defer h.free()
+	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.endTerm)
 	l.epochs.Store(&e)
-	if s.allocated > s.size.Load() {
-		return zeroRange(h.file, s.size.Load(), s.allocated-s.size.Load())
+	end := s.size.Load()
+	clean, err := zeroFrom(h.file, end, s.allocated)
+	if clean || err != nil {
+		return err
 	}
-	return nil
+	if err := zeroRange(h.file, end, s.allocated-end); err != nil {
+		return err
+	}
+	return l.opts.Syncer.Sync(h.file)
 }
 
-// dataFiles lists the base offsets of a directory's segments, ascending.
-func dataFiles(dir string) ([]int64, error) {
-	files, err := os.ReadDir(dir)
+// zeroFrom reports whether the file holds nothing but zeros in [from, to). It reads no more than
+// the rest of a block: whole blocks that were never written are known to the filesystem.
+func zeroFrom(f *os.File, from, to int64) (bool, error) {
+	const block = 4096
+	rest := make([]byte, min(to, (from+block-1)/block*block)-from)
+	if len(rest) > 0 {
+		if _, err := f.ReadAt(rest, from); err != nil {
+			return false, err
+		}
+	}
+	from += int64(len(rest))
+	return allZero(rest) && (from >= to || writtenFrom(f, from, to) >= to), nil
+}
+
+func allZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
+
+// dataFiles lists the base offsets of the directory's segments, ascending, and removes what an
+// interrupted removal left of others.
+func (l *Log) dataFiles() ([]int64, error) {
+	files, err := os.ReadDir(l.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -139,46 +191,78 @@ func dataFiles(dir string) ([]int64, error) {
 		}
 	}
 	slices.Sort(bases)
+	for _, f := range files {
+		name := f.Name()
+		ext := filepath.Ext(name)
+		if ext != indexSuffix && ext != timeSuffix {
+			continue
+		}
+		base, ok := parseStem(strings.TrimSuffix(name, ext) + dataSuffix)
+		if _, found := slices.BinarySearch(bases, base); ok && !found {
+			os.Remove(filepath.Join(l.dir, name))
+		}
+	}
 	return bases, nil
 }
 
-// recoverSegment opens one segment and adds it to the list. It reports whether the segment is
-// whole: false means the log ends in it.
-func (l *Log) recoverSegment(base int64, st segmentState, trusted, last bool) (bool, error) {
-	s := newSegment(l.dir, base, segmentHeader{})
+// recoverSegment opens one segment and adds it to the list, unless it does not continue what is
+// there. It returns why the log ends in it, or before it; "" where the next one may follow.
+func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []int64) (why string, err error) {
+	s := newSegment(l.dir, base, segmentHeader{st.BaseIndex, st.PrevTerm})
 	s.files.cache = l.opts.Files
 	size, err := fileSize(s.path(dataSuffix))
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	hdr, err := s.readHeader()
-	if errors.Is(err, ErrFormat) {
-		return false, fmt.Errorf("%s: %w", s.path(dataSuffix), err)
+	if vouched = vouched && st.Size <= size; !vouched {
+		hdr, err := readHeader(s.path(dataSuffix), base)
+		if errors.Is(err, ErrFormat) {
+			return "", fmt.Errorf("%s: %w", s.path(dataSuffix), err)
+		}
+		if err != nil {
+			return fmt.Sprintf("%s has no valid header", s.path(dataSuffix)), nil
+		}
+		s = newSegment(l.dir, base, hdr)
+		s.files.cache = l.opts.Files
 	}
-	if err != nil || !l.continues(base, hdr) {
-		l.note(size, fmt.Sprintf("%s does not continue the log", s.path(dataSuffix)))
-		return false, s.remove()
+	if !l.continues(s) {
+		return fmt.Sprintf("%s does not continue the log", s.path(dataSuffix)), nil
 	}
-	s.baseIndex, s.prevTerm = hdr.baseIndex, hdr.prevTerm
-	if trusted && st.BaseIndex == s.baseIndex && st.Size <= size && validIndex(s.path(indexSuffix), s.baseIndex, int(st.Entries)) {
+	if vouched {
 		s.adopt(st)
+		if len(later) > 0 && st.Size == size {
+			s.sealed.Store(true) // its files are opened when they are needed
+			l.publish(append(l.list(), s))
+			return "", nil
+		}
 	}
+	s.files.mapSize = max(size, l.segmentBytes.Load()) + mapSlack
 	l.publish(append(l.list(), s))
-	if !last && s.size.Load() == size {
-		s.sealed.Store(true)
-		s.mapSize = size
-		return true, nil
+	why, err = l.scan(s, size)
+	if err != nil || len(later) == 0 {
+		if why != "" && why != preallocated {
+			l.note(size-s.size.Load(), why)
+		}
+		return "", err
 	}
-	s.mapSize = max(size, l.segmentBytes.Load()) + mapSlack
-	if err := l.scan(s, size); err != nil {
-		return false, err
+	return l.sealRecovered(s, size, why, later[0])
+}
+
+// sealRecovered seals a segment that has a successor. Where the successor begins just at this
+// one's end, whatever lies beyond that is preallocated space which was not given back.
+func (l *Log) sealRecovered(s *segment, size int64, why string, next int64) (string, error) {
+	if s.size.Load() < size {
+		hdr, err := readHeader(filepath.Join(l.dir, segmentStem(next)+dataSuffix), next)
+		if err != nil || !l.continues(newSegment(l.dir, next, hdr)) {
+			return why, nil
+		}
 	}
-	if last {
-		return true, nil
+	h, err := s.acquire()
+	if err != nil {
+		return "", err
 	}
-	whole := s.size.Load() == size
-	s.sealed.Store(whole)
-	return whole, nil
+	defer h.free()
+	return "", s.seal(h)
 }
 
 func fileSize(path string) (int64, error) {
@@ -189,34 +273,38 @@ func fileSize(path string) (int64, error) {
 	return st.Size(), nil
 }
 
-func (s *segment) readHeader() (segmentHeader, error) {
-	f, err := os.Open(s.path(dataSuffix))
+func readHeader(path string, base int64) (segmentHeader, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return segmentHeader{}, err
 	}
 	defer f.Close()
-	b := make([]byte, s.headerSize)
+	b := make([]byte, segmentHeaderSize)
 	if _, err := f.ReadAt(b, 0); err != nil {
 		return segmentHeader{}, err
 	}
+	return decodeHeader(b, base)
+}
+
+func decodeHeader(b []byte, base int64) (segmentHeader, error) {
 	batch, _, err := record.Split(b)
 	if err != nil {
 		return segmentHeader{}, err
 	}
-	if !batch.ValidCRC() || batch.BaseOffset() != s.baseOffset || !internal(batch) {
+	if !batch.ValidCRC() || batch.BaseOffset() != base || !internal(batch) {
 		return segmentHeader{}, errControl
 	}
 	return parseSegmentHeader(batch)
 }
 
 // continues reports whether a segment follows the ones recovered so far.
-func (l *Log) continues(base int64, hdr segmentHeader) bool {
+func (l *Log) continues(s *segment) bool {
 	segs := l.list()
 	if len(segs) == 0 {
-		return hdr.baseIndex > 0
+		return s.baseIndex > 0
 	}
 	p := segs[len(segs)-1]
-	return p.nextOffset.Load() == base && p.nextIndex() == hdr.baseIndex
+	return p.nextOffset.Load() == s.baseOffset && p.nextIndex() == s.baseIndex && p.endTerm == s.prevTerm
 }
 
 // adopt takes over what the checkpoint vouches for.
@@ -227,55 +315,59 @@ func (s *segment) adopt(st segmentState) {
 	s.maxTimestamp.Store(st.MaxTimestamp)
 	s.firstAppend.Store(st.FirstAppend)
 	s.flushed.Store(st.Entries)
+	s.endTerm, s.indexCRC, s.vouched = st.LastTerm, st.IndexCRC, st.Entries
 	hidden := st.Hidden
 	s.hidden.Store(&hidden)
 	s.times.Store(nil) // read from their file when first needed
 }
 
-// scan reads the segment's data from its known end and indexes every whole batch.
-func (l *Log) scan(s *segment, fileSize int64) error {
+// scan reads the segment's data from its known end and indexes every whole batch. It returns why
+// it stopped before the end of the file.
+func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 	h, err := s.acquire()
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer s.release(h)
-	if s.times.Load() == nil {
-		s.loadTimes()
+	defer h.free()
+	n := int(s.entries.Load())
+	if s.vouched == 0 {
+		h.index.writeHeader(s.baseIndex)
+	} else if !h.index.holds(n) || h.index.checksum(n) != s.indexCRC {
+		l.opts.Logger.Warn("index is damaged and made anew", "file", s.path(indexSuffix))
+		if err := s.verifyIndex(h); err != nil {
+			return "", err
+		}
 	}
 	hist := *l.epochs.Load()
-	term := s.lastTerm(h)
-	reason := ""
 	for pos := s.size.Load(); pos < fileSize; pos = s.size.Load() {
-		b, kind, why := nextWhole(h.data[pos:fileSize], s.nextOffset.Load(), term)
-		if why != "" {
-			reason = why
+		b, kind, reason := nextWhole(h.data[pos:fileSize], s.nextOffset.Load(), s.endTerm)
+		if reason != "" {
+			why = reason
+			if reason != preallocated {
+				why = fmt.Sprintf("%s at byte %d: %s", s.path(dataSuffix), pos, reason)
+			}
 			break
 		}
-		n := int(s.entries.Load())
 		if err := h.index.reserve(n + 1); err != nil {
-			return err
+			return "", err
 		}
-		term = uint64(b.LeaderEpoch())
-		h.index.put(n, slot{uint32(pos), uint32(s.nextOffset.Load() - s.baseOffset), uint32(term), kind})
+		term := uint64(b.LeaderEpoch())
+		s.put(h, n, slot{uint32(pos), uint32(s.nextOffset.Load() - s.baseOffset), uint32(term), kind})
 		hist = hist.with(term, s.nextOffset.Load())
 		if kind == KindData {
+			l.noteFirst(s, b.MaxTimestamp())
 			s.noteTime(b.MaxTimestamp(), uint32(n), pos)
 			s.nextOffset.Store(b.NextOffset())
-			if s.firstAppend.Load() == 0 {
-				s.firstAppend.Store(l.opts.Now().UnixMilli())
-			}
 		} else {
 			s.addHidden(uint32(n))
 		}
 		l.recovery.Scanned += int64(len(b))
 		s.size.Add(int64(len(b)))
-		s.entries.Add(1)
+		n++
+		s.entries.Store(int64(n))
 	}
 	l.epochs.Store(&hist)
-	if reason != "" && reason != preallocated {
-		l.note(fileSize-s.size.Load(), fmt.Sprintf("%s at byte %d: %s", s.path(dataSuffix), s.size.Load(), reason))
-	}
-	return nil
+	return why, nil
 }
 
 const preallocated = "zeros"
@@ -283,7 +375,7 @@ const preallocated = "zeros"
 // nextWhole returns the batch at the start of b if it is whole and continues the log, else why
 // not.
 func nextWhole(b []byte, next int64, term uint64) (record.Batch, Kind, string) {
-	if n := min(len(b), record.HeaderSize); bytes.Count(b[:n], []byte{0}) == n {
+	if allZero(b[:min(len(b), record.HeaderSize)]) {
 		return nil, 0, preallocated
 	}
 	batch, _, err := record.Split(b)
@@ -315,18 +407,61 @@ func (l *Log) note(cut int64, why string) {
 	l.opts.Logger.Warn("log tail cut at the last whole batch", "dir", l.dir, "bytes", cut, "reason", why)
 }
 
-// dropAfter removes segments beyond a cut: what they hold was never acknowledged.
-func (l *Log) dropAfter(bases []int64) error {
+// cutAfter ends the log before the segments given, of which the first may be in the list already
+// and then ends it. They may go only if they hold nothing: a segment's successor is created when
+// all of it is on disk, so entries beyond a cut mean damage.
+func (l *Log) cutAfter(c *Checkpoint, bases []int64, why string) error {
+	l.recovery.CutReason = why
+	if err := l.reaches(c); err != nil {
+		return err
+	}
+	if segs := l.list(); len(segs) > 0 && segs[len(segs)-1].baseOffset == bases[0] {
+		if size, err := fileSize(l.active().path(dataSuffix)); err == nil {
+			l.note(size-l.active().size.Load(), why)
+		}
+		bases = bases[1:]
+	}
 	for _, base := range bases {
+		path := filepath.Join(l.dir, segmentStem(base)+dataSuffix)
+		if empty, err := emptySegment(path); err != nil {
+			return err
+		} else if !empty {
+			return corrupt(path, "it holds entries, but the log before it ends: %s", why)
+		}
+	}
+	for _, base := range slices.Backward(bases) {
 		s := newSegment(l.dir, base, segmentHeader{})
 		s.files.cache = l.opts.Files
 		if size, err := fileSize(s.path(dataSuffix)); err == nil {
-			l.note(size, fmt.Sprintf("%s lies beyond the cut", s.path(dataSuffix)))
+			l.note(size, why)
 		}
-		if err := s.remove(); err != nil {
+		if err := errors.Join(s.remove(), syncDir(l.dir)); err != nil {
 			return err
 		}
 		l.recovery.Dropped++
 	}
 	return nil
+}
+
+// emptySegment reports whether nothing but zeros follows the place of the header.
+func emptySegment(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	buf := make([]byte, 64<<10)
+	for off := int64(segmentHeaderSize); ; {
+		n, err := f.ReadAt(buf, off)
+		if !allZero(buf[:n]) {
+			return false, nil
+		}
+		if err == io.EOF {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		off += int64(n)
+	}
 }

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"os"
 	"time"
 )
@@ -13,32 +14,43 @@ type Retention struct {
 
 // Retain deletes the oldest segments that lie wholly below committed and are below the log
 // start, older than the retention time by their newest record, or more than the size limit
-// needs; the log start moves with them. The active segment is sealed first when all of it has
-// expired. It returns the bytes freed.
+// needs; the log start moves with them. Only entries that the last checkpoint speaks of are
+// deleted, because a restart replays the others: write one before. The active segment is sealed
+// first when all there is has expired. It returns the bytes freed.
 func (l *Log) Retain(r Retention, committed int64) (freed int64, err error) {
-	now := l.opts.Now()
-	if err := l.sealExpired(r, committed, now); err != nil {
-		return 0, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.check(); err != nil {
-		return 0, err
-	}
-	segs := l.list()
-	n := l.deletable(segs, r, committed, now)
-	if n == 0 {
-		return 0, nil
-	}
-	l.SetStart(segs[n].baseOffset)
-	l.publish(segs[n:])
-	for _, s := range segs[:n] {
+	doomed, err := l.unlist(r, committed)
+	for _, s := range doomed {
 		freed += s.size.Load()
-		if e := s.remove(); e != nil && err == nil {
+		// From the first one on, each durably, so that a crash never leaves a gap.
+		if e := errors.Join(s.remove(), syncDir(l.dir)); e != nil && err == nil {
 			err = e
 		}
 	}
 	return freed, err
+}
+
+// unlist takes the segments that may go off the list.
+func (l *Log) unlist(r Retention, committed int64) ([]*segment, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	now := l.opts.Now()
+	segs := l.list()
+	n := l.deletable(segs, r, committed, now)
+	if last := len(segs) - 1; n == last && segs[n].nextOffset.Load() <= committed && segs[n].expired(r.Ms, now) {
+		if _, err := l.roll(); err != nil {
+			return nil, err
+		}
+		segs = l.list()
+		n = l.deletable(segs, r, committed, now)
+	}
+	if n > 0 {
+		l.setStart(segs[n].baseOffset)
+		l.publish(segs[n:])
+	}
+	return segs[:n], nil
 }
 
 // deletable counts the leading segments that may go; the active one never does.
@@ -50,7 +62,7 @@ func (l *Log) deletable(segs []*segment, r Retention, committed int64, now time.
 	start := l.start.Load()
 	n := 0
 	for _, s := range segs[:len(segs)-1] {
-		if s.nextOffset.Load() > committed {
+		if s.nextOffset.Load() > committed || s.nextIndex() > l.checkpointed.Load()+1 {
 			break
 		}
 		below := s.nextOffset.Load() <= start
@@ -79,18 +91,4 @@ func (s *segment) expired(ms int64, now time.Time) bool {
 		newest = st.ModTime().UnixMilli()
 	}
 	return now.UnixMilli()-newest > ms
-}
-
-func (l *Log) sealExpired(r Retention, committed int64, now time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.check(); err != nil {
-		return err
-	}
-	s := l.active()
-	if s.nextOffset.Load() > committed || !s.expired(r.Ms, now) {
-		return nil
-	}
-	_, err := l.roll()
-	return err
 }

@@ -1,26 +1,66 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
+	"slices"
+
+	"quorumlog/record"
 )
 
 // mapSlack is the room that the active segment's mapping has beyond segment.bytes: a segment
 // may exceed its limit by one batch. It is also the largest batch that can be appended.
 const mapSlack = 256 << 20
 
-// mustRoll reports whether n more bytes belong in a new segment. A segment without offsets
-// never rolls: its successor would have the same name.
-func (l *Log) mustRoll(s *segment, n int) bool {
+// mustRoll reports whether the entry belongs in a new segment. A segment without offsets never
+// rolls: its successor would have the same name.
+func (l *Log) mustRoll(s *segment, e *Entry) bool {
 	if s.nextOffset.Load() == s.baseOffset {
 		return false
 	}
-	first := s.firstAppend.Load()
-	return s.size.Load()+int64(n) > l.segmentBytes.Load() ||
+	n := int64(len(e.Data))
+	if e.Kind != KindData {
+		n += controlOverhead
+	}
+	return s.size.Load()+n > l.segmentBytes.Load() ||
 		s.entries.Load() >= maxSegmentEntries ||
 		s.nextOffset.Load()-s.baseOffset > math.MaxInt32 ||
-		first > 0 && l.opts.Now().UnixMilli()-first >= l.segmentMs.Load()
+		l.tooOld(s, e)
+}
+
+// noteFirst remembers what segment.ms counts from, as Kafka does: the timestamp of the segment's
+// first batch or, negated, the wall clock where that has none.
+func (l *Log) noteFirst(s *segment, timestamp int64) {
+	if s.firstAppend.Load() != 0 {
+		return
+	}
+	if timestamp <= 0 {
+		timestamp = -l.opts.Now().UnixMilli()
+	}
+	s.firstAppend.Store(timestamp)
+}
+
+// tooOld reports whether segment.ms lies between the segment's first batch and this one. Where
+// batches have timestamps these decide, so a clock that jumps rolls nothing.
+func (l *Log) tooOld(s *segment, e *Entry) bool {
+	first, limit := s.firstAppend.Load(), l.segmentMs.Load()-s.jitter
+	switch {
+	case e.Kind != KindData || len(e.Data) < record.HeaderSize || first == 0:
+		return false
+	case first < 0:
+		return l.opts.Now().UnixMilli()+first > limit
+	}
+	return record.Batch(e.Data).MaxTimestamp()-first > limit
+}
+
+func (l *Log) newJitter() int64 {
+	if l.opts.SegmentJitterMs <= 0 {
+		return 0
+	}
+	return rand.Int64N(min(l.opts.SegmentJitterMs, l.segmentMs.Load()))
 }
 
 // roll seals the active segment and begins another; the caller holds mu.
@@ -30,14 +70,14 @@ func (l *Log) roll() (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer old.release(h)
-	next, err := l.create(old.nextOffset.Load(), segmentHeader{old.nextIndex(), old.lastTerm(h)})
+	defer h.free()
+	next, err := l.create(old.nextOffset.Load(), segmentHeader{old.nextIndex(), old.endTerm}, h.file)
 	if err != nil {
 		return nil, err
 	}
 	if err := old.seal(h); err != nil {
 		next.remove()
-		return nil, err
+		return nil, errors.Join(err, syncDir(l.dir))
 	}
 	l.publish(append(l.list()[:len(l.list()):len(l.list())], next))
 	return next, nil
@@ -49,18 +89,24 @@ func (s *segment) seal(h *handle) error {
 		return err
 	}
 	s.allocated = s.size.Load()
+	s.files.mu.Lock()
+	s.files.verified = true
 	s.sealed.Store(true)
+	s.files.mu.Unlock()
 	if err := s.writeTimes(); err != nil {
 		return fmt.Errorf("time index: %w", err)
 	}
 	return nil
 }
 
-// create makes a segment's files, durable in their directory, and returns it unpublished.
-func (l *Log) create(base int64, hdr segmentHeader) (*segment, error) {
+// create makes a segment's files, durable in their directory, and returns it unpublished. The
+// files before it are made durable with it: so whatever stands in a segment that has a successor
+// with entries was once on disk, and when it is not there any more it is damage, no torn tail.
+func (l *Log) create(base int64, hdr segmentHeader, before ...*os.File) (*segment, error) {
 	s := newSegment(l.dir, base, hdr)
-	s.files.cache = l.opts.Files
-	s.mapSize = l.segmentBytes.Load() + mapSlack
+	s.files.cache, s.files.verified = l.opts.Files, true
+	s.files.mapSize = l.segmentBytes.Load() + mapSlack
+	s.jitter = l.newJitter()
 	if err := s.createFiles(hdr); err != nil {
 		s.remove()
 		return nil, err
@@ -70,10 +116,11 @@ func (l *Log) create(base int64, hdr segmentHeader) (*segment, error) {
 		s.remove()
 		return nil, err
 	}
-	defer s.release(h)
+	defer h.free()
+	h.index.writeHeader(s.baseIndex)
 	d, err := os.Open(l.dir)
 	if err == nil {
-		err = l.opts.Syncer.Sync(h.file, d)
+		err = l.opts.Syncer.Sync(append(before, h.file, d)...)
 		d.Close()
 	}
 	if err != nil {
@@ -91,7 +138,7 @@ func (s *segment) createFiles(hdr segmentHeader) error {
 		return err
 	}
 	defer f.Close()
-	if err := allocate(f, 0, minStep); err != nil {
+	if err := s.files.cache.allocate(f, 0, minStep); err != nil {
 		return err
 	}
 	s.allocated = minStep
@@ -107,6 +154,11 @@ func (l *Log) TruncateSuffix(from uint64) error {
 	if err := l.check(); err != nil {
 		return err
 	}
+	return l.truncate(from)
+}
+
+// truncate is TruncateSuffix for who holds mu.
+func (l *Log) truncate(from uint64) error {
 	segs := l.list()
 	if from > l.active().nextIndex() || from < segs[0].baseIndex {
 		return fmt.Errorf("truncate %s at entry %d: %w", l.dir, from, ErrNotFound)
@@ -115,13 +167,14 @@ func (l *Log) TruncateSuffix(from uint64) error {
 	for keep > 1 && segs[keep-1].baseIndex >= from {
 		keep--
 	}
-	for _, s := range segs[keep:] {
-		if err := s.remove(); err != nil {
+	l.publish(segs[:keep:keep])
+	// From the last one on, each durably, so that a crash never leaves a gap.
+	for _, s := range slices.Backward(segs[keep:]) {
+		if err := errors.Join(s.remove(), syncDir(l.dir)); err != nil {
 			l.failed = err
 			return fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 	}
-	l.publish(segs[:keep:keep])
 	if err := l.truncateActive(int(from - l.active().baseIndex)); err != nil {
 		l.failed = err
 		return fmt.Errorf("%w: %w", ErrFailed, err)
@@ -136,12 +189,13 @@ func (l *Log) truncateActive(n int) error {
 	if err != nil {
 		return err
 	}
-	defer s.release(h)
+	defer h.free()
 	if n < int(s.entries.Load()) {
-		x := h.index.at(n)
-		s.cut(n, int64(x.pos), s.baseOffset+int64(x.rel))
+		if err := s.cut(h, n); err != nil {
+			return err
+		}
 	}
-	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.lastTerm(h))
+	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.endTerm)
 	l.epochs.Store(&e)
 	// Stale batches after the new end could be taken for its continuation by a later recovery:
 	// they are wiped, durably, before anything is written there.
@@ -154,10 +208,13 @@ func (l *Log) truncateActive(n int) error {
 // reactivate makes a sealed segment writable again and returns its files.
 func (s *segment) reactivate(limit int64) (*handle, error) {
 	if s.sealed.Load() {
-		s.loadTimes()
-		s.files.reset()
+		h, err := s.acquire() // verifies the index
+		if err != nil {
+			return nil, err
+		}
+		h.free()
 		s.sealed.Store(false)
-		s.mapSize = max(limit, s.size.Load()) + mapSlack
+		s.files.remap(max(limit, s.size.Load()) + mapSlack)
 	}
 	h, err := s.acquire()
 	if err != nil {
@@ -165,27 +222,43 @@ func (s *segment) reactivate(limit int64) (*handle, error) {
 	}
 	st, err := h.file.Stat()
 	if err != nil {
-		s.release(h)
+		h.free()
 		return nil, err
 	}
 	s.allocated = st.Size()
 	return h, nil
 }
 
-// cut forgets all but the first n entries, which end at position size and offset next.
-func (s *segment) cut(n int, size, next int64) {
+// cut forgets all but the first n entries.
+func (s *segment) cut(h *handle, n int) error {
+	newest, err := s.prefixMaxTimestamp(h, n)
+	if err != nil {
+		return err
+	}
+	x := h.index.at(n)
 	s.entries.Store(int64(n))
-	s.size.Store(size)
-	s.nextOffset.Store(next)
-	hidden := *s.hidden.Load()
+	s.size.Store(int64(x.pos))
+	s.nextOffset.Store(s.baseOffset + int64(x.rel))
+	s.maxTimestamp.Store(newest)
+	s.flushed.Store(min(s.flushed.Load(), int64(n)))
+	s.vouched = min(s.vouched, int64(n))
+	s.indexCRC, s.endTerm = h.index.checksum(n), s.prevTerm
+	if n > 0 {
+		s.endTerm = uint64(h.index.at(n - 1).term)
+	}
+	if s.nextOffset.Load() == s.baseOffset {
+		s.firstAppend.Store(0)
+	}
+	hidden := hiddenBelow(*s.hidden.Load(), n)
+	s.hidden.Store(&hidden)
+	s.truncateTimes(n)
+	return nil
+}
+
+// hiddenBelow returns the ordinals below n; the result may be appended to.
+func hiddenBelow(hidden []uint32, n int) []uint32 {
 	for len(hidden) > 0 && int(hidden[len(hidden)-1]) >= n {
 		hidden = hidden[:len(hidden)-1]
 	}
-	hidden = hidden[:len(hidden):len(hidden)]
-	s.hidden.Store(&hidden)
-	s.truncateTimes(n)
-	times := *s.times.Load()
-	if len(times) == 0 {
-		s.maxTimestamp.Store(-1)
-	}
+	return slices.Clip(hidden)
 }

@@ -1,6 +1,8 @@
 package log
 
 import (
+	"errors"
+
 	"quorumlog/record"
 )
 
@@ -24,6 +26,9 @@ func (l *Log) OffsetForTimestamp(ts, limit int64) (TimestampOffset, error) {
 			continue
 		}
 		found, err := s.searchTime(ts, start, limit)
+		if errors.Is(err, errSegmentRemoved) {
+			continue // by retention
+		}
 		if err != nil || found.Offset >= 0 {
 			return found, err
 		}
@@ -40,6 +45,9 @@ func (l *Log) MaxTimestamp(limit int64) (TimestampOffset, error) {
 			continue
 		}
 		largest, err := s.largestBatchTime(best.Timestamp, start, limit)
+		if errors.Is(err, errSegmentRemoved) {
+			continue // by retention
+		}
 		if err != nil {
 			return noOffset, err
 		}
@@ -58,7 +66,7 @@ func (s *segment) searchTime(ts, start, limit int64) (TimestampOffset, error) {
 	if err != nil {
 		return noOffset, err
 	}
-	defer s.release(h)
+	defer h.free()
 	for i := s.scanFrom(ts); i < int(s.entries.Load()); i++ {
 		b, x, err := s.batch(h, i)
 		if err != nil {
@@ -96,7 +104,7 @@ func (s *segment) largestBatchTime(above, start, limit int64) (int64, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer s.release(h)
+	defer h.free()
 	for i := s.scanFrom(above + 1); i < int(s.entries.Load()); i++ {
 		b, x, err := s.batch(h, i)
 		if err != nil {

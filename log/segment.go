@@ -1,10 +1,10 @@
 package log
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"sync/atomic"
@@ -36,7 +36,7 @@ type segment struct {
 	size         atomic.Int64 // bytes of data, header included; the file may be preallocated further
 	nextOffset   atomic.Int64
 	maxTimestamp atomic.Int64 // ms; -1 while there is none
-	firstAppend  atomic.Int64 // wall clock ms of the first data append, for segment.ms; 0 while empty
+	firstAppend  atomic.Int64 // ms, what segment.ms counts from: see noteFirst; 0 while empty
 
 	// hidden lists the ordinals of entries that occupy no offset: fetches step over them.
 	hidden atomic.Pointer[[]uint32]
@@ -45,13 +45,17 @@ type segment struct {
 	flushed atomic.Int64 // entries whose index records are known to be durable
 
 	headerSize int64
-	allocated  int64 // bytes preallocated in the data file (active segment only)
-	mapSize    int64
+	allocated  int64  // bytes preallocated in the data file (active segment only)
+	endTerm    uint64 // term of the last entry, or of the one before the segment
+	indexCRC   uint32 // of the index's header and records so far
+	vouched    int64  // entries that the checkpoint vouched for when the log was opened
+	jitter     int64  // ms, taken off segment.ms
 }
 
 func newSegment(dir string, baseOffset int64, h segmentHeader) *segment {
 	s := &segment{dir: dir, baseOffset: baseOffset, baseIndex: h.baseIndex, prevTerm: h.prevTerm}
-	s.headerSize = int64(len(h.append(nil, baseOffset)))
+	s.endTerm, s.indexCRC = h.prevTerm, headerChecksum(h.baseIndex)
+	s.headerSize = segmentHeaderSize
 	s.size.Store(s.headerSize)
 	s.nextOffset.Store(baseOffset)
 	s.maxTimestamp.Store(-1)
@@ -78,20 +82,24 @@ func parseStem(name string) (int64, bool) {
 // nextIndex is the Raft index after the last entry.
 func (s *segment) nextIndex() uint64 { return s.baseIndex + uint64(s.entries.Load()) }
 
-// lastTerm is the term of the last entry, or of the one before the segment.
-func (s *segment) lastTerm(h *handle) uint64 {
-	if n := s.entries.Load(); n > 0 {
-		return uint64(h.index.at(int(n - 1)).term)
-	}
-	return s.prevTerm
+// put writes the next index record, n, which is published by raising entries.
+func (s *segment) put(h *handle, n int, x slot) {
+	h.index.put(n, x)
+	s.indexCRC = h.index.grown(s.indexCRC, n)
+	s.endTerm = uint64(x.term)
 }
 
-// end returns where entry i ends in the data file.
+// end returns where entry i, of those given, ends in the data file. The last one's end comes
+// from its own header: the segment's size may have grown beyond it already.
 func (s *segment) end(h *handle, i, entries int) int64 {
 	if i+1 < entries {
 		return int64(h.index.at(i + 1).pos)
 	}
-	return s.size.Load()
+	pos := int64(h.index.at(i).pos)
+	if pos+record.HeaderSize > min(s.size.Load(), int64(len(h.data))) {
+		return pos
+	}
+	return pos + 12 + int64(int32(binary.BigEndian.Uint32(h.data[pos+8:])))
 }
 
 // batch returns the stored bytes of entry i. They stay valid while h is held.
@@ -102,10 +110,14 @@ func (s *segment) batch(h *handle, i int) (record.Batch, slot, error) {
 	}
 	x := h.index.at(i)
 	end := s.end(h, i, entries)
-	if int64(x.pos)+record.HeaderSize > end || end > s.mapSize {
+	if int64(x.pos)+record.HeaderSize > end || end > int64(len(h.data)) || end > s.size.Load() {
 		return nil, slot{}, corrupt(s.path(indexSuffix), "entry %d lies at [%d,%d)", i, x.pos, end)
 	}
-	return record.Batch(h.data[x.pos:end]), x, nil
+	b := record.Batch(h.data[x.pos:end:end])
+	if b.BaseOffset() != s.baseOffset+int64(x.rel) || uint32(b.LeaderEpoch()) != x.term {
+		return nil, slot{}, fmt.Errorf("%s: entry %d was replaced: %w", s.path(dataSuffix), i, ErrNotFound)
+	}
+	return b, x, nil
 }
 
 // find returns the first entry, of those given, whose last offset is at least offset: the one
@@ -123,14 +135,13 @@ func (s *segment) ordinalAtPos(h *handle, pos int64, entries int) int {
 }
 
 func (s *segment) addHidden(i uint32) {
-	old := *s.hidden.Load()
-	grown := append(slices.Clip(old), i)
+	grown := append(*s.hidden.Load(), i) // readers see only their own length
 	s.hidden.Store(&grown)
 }
 
 // remove deletes the segment's files. A reader that holds them keeps them until it lets go.
 func (s *segment) remove() error {
-	s.files.drop()
+	s.files.drop(errSegmentRemoved)
 	var first error
 	for _, suffix := range []string{dataSuffix, indexSuffix, timeSuffix} {
 		if err := os.Remove(s.path(suffix)); err != nil && !os.IsNotExist(err) && first == nil {
