@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"quorumlog/cmd/logctl/internal/recordio"
+	"quorumlog/cmd/logctl/internal/render"
+	"quorumlog/cmd/logctl/internal/segfile"
+	"quorumlog/record"
+
+	"github.com/spf13/cobra"
+)
+
+// dumpedBatch is a line of the JSON of "log dump".
+type dumpedBatch struct {
+	File          string         `json:"file"`
+	Position      int64          `json:"position"`
+	Size          int            `json:"size"`
+	Kind          string         `json:"kind"` // "data", or what a control batch means
+	BaseOffset    int64          `json:"base_offset"`
+	LastOffset    int64          `json:"last_offset"` // base_offset less 1: it occupies no offset
+	LeaderEpoch   int32          `json:"leader_epoch"`
+	Records       int32          `json:"records"`
+	Compression   string         `json:"compression"`
+	BaseTimestamp int64          `json:"base_timestamp"` // milliseconds since 1970
+	MaxTimestamp  int64          `json:"max_timestamp"`
+	LogAppendTime bool           `json:"log_append_time"`
+	Transactional bool           `json:"transactional"`
+	ProducerID    int64          `json:"producer_id"` // -1: none
+	ProducerEpoch int16          `json:"producer_epoch"`
+	BaseSequence  int32          `json:"base_sequence"`
+	CRCValid      bool           `json:"crc_valid"`
+	Content       []dumpedRecord `json:"content,omitempty"` // with --records
+	Error         string         `json:"error,omitempty"`
+}
+
+type dumpedRecord struct {
+	Offset        int64             `json:"offset"`
+	Timestamp     int64             `json:"timestamp"`
+	Key           *string           `json:"key"`
+	KeyEncoding   string            `json:"key_encoding,omitempty"`
+	Value         *string           `json:"value"`
+	ValueEncoding string            `json:"value_encoding,omitempty"`
+	Headers       []recordio.Header `json:"headers"`
+}
+
+type logDump struct {
+	*app
+	records bool
+	all     bool
+	from    int64
+	limit   int64
+}
+
+func newLogDump(a *app) *cobra.Command {
+	d := &logDump{app: a}
+	c := &cobra.Command{
+		Use:   "dump PATH…",
+		Short: "Show the batches in segment files",
+		Long: `Show the batches in segment files (*.log), or in all that are below a directory. The broker may
+run. Batches without offsets, which are the log's own, are shown with --all. Apache Kafka's
+segments can be read as well.
+
+With -o json each batch is an object on a line.`,
+		Example: `  logctl log dump data/topics/orders-*/0
+  logctl log dump 00000000000000000000.log --records --from 1200 -n 10 -o json`,
+		Args: arguments(1, -1),
+		RunE: func(c *cobra.Command, paths []string) error {
+			if d.format == render.AsYAML {
+				return usage("log dump writes text or, with -o json, an object a line; not yaml")
+			}
+			return d.run(c.Context(), paths)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&d.records, "records", false, "show the records in each batch")
+	f.BoolVar(&d.all, "all", false, "show batches without offsets too")
+	f.Int64Var(&d.from, "from", 0, "begin at the batch that holds this offset")
+	f.Int64VarP(&d.limit, "number", "n", 0, "stop after this many batches of each file")
+	return c
+}
+
+func (d *logDump) run(ctx context.Context, paths []string) error {
+	files, err := segments(paths)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(d.out)
+	var damaged []*failure
+	for _, path := range files {
+		err := d.file(ctx, out, path)
+		var damage *segfile.Damage
+		if errors.As(err, &damage) {
+			damaged = append(damaged, refused("%s, %v", path, damage))
+			continue
+		}
+		if err != nil {
+			return errors.Join(out.Flush(), err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return firstOf(damaged)
+}
+
+func (d *logDump) file(ctx context.Context, out *bufio.Writer, path string) error {
+	s, err := segfile.Open(path)
+	if err != nil {
+		return usage("cannot read the log: %v", err)
+	}
+	defer s.Close()
+	if d.format == render.AsTable {
+		fmt.Fprintln(out, path)
+	}
+	for shown := int64(0); d.limit <= 0 || shown < d.limit; {
+		b, at, err := s.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isHidden(b) && !d.all, b.LastOffset() < d.from && !isHidden(b):
+			continue
+		}
+		shown++
+		if err := d.write(out, describeBatch(path, at, b, d.records)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func describeBatch(path string, at int64, b record.Batch, records bool) dumpedBatch {
+	out := dumpedBatch{
+		File: path, Position: at, Size: len(b), Kind: kindOf(b),
+		BaseOffset: b.BaseOffset(), LastOffset: b.LastOffset(), LeaderEpoch: b.LeaderEpoch(), Records: b.NumRecords(),
+		Compression: b.Codec().String(), BaseTimestamp: b.BaseTimestamp(), MaxTimestamp: b.MaxTimestamp(),
+		LogAppendTime: b.IsLogAppendTime(), Transactional: b.IsTransactional(),
+		ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(), BaseSequence: b.BaseSequence(), CRCValid: b.ValidCRC(),
+	}
+	if !records || b.IsControl() {
+		return out
+	}
+	seq, failed := b.Records(record.DefaultMaxDecompressed)
+	for r := range seq {
+		out.Content = append(out.Content, describeRecord(r))
+	}
+	if err := failed(); err != nil {
+		out.Error = err.Error()
+	}
+	return out
+}
+
+func describeRecord(r record.Record) dumpedRecord {
+	out := dumpedRecord{Offset: r.Offset, Timestamp: r.Timestamp, Headers: []recordio.Header{}}
+	out.Key, out.KeyEncoding = recordio.Text(r.Key)
+	out.Value, out.ValueEncoding = recordio.Text(r.Value)
+	for _, h := range r.Headers {
+		v, encoding := recordio.Text(h.Value)
+		out.Headers = append(out.Headers, recordio.Header{Key: h.Key, Value: v, ValueEncoding: encoding})
+	}
+	return out
+}
+
+func (d *logDump) write(out *bufio.Writer, b dumpedBatch) error {
+	if d.format == render.AsJSON {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(b)
+	}
+	fmt.Fprintf(out, "  %s\n", b.line())
+	for _, r := range b.Content {
+		fmt.Fprintf(out, "    %d  %s  %s %s\n", r.Offset, render.Time(r.Timestamp), quoted(r.Key), quoted(r.Value))
+	}
+	if b.Error != "" {
+		fmt.Fprintf(out, "    %s\n", b.Error)
+	}
+	return nil
+}
+
+// line is the batch on one line.
+func (b dumpedBatch) line() string {
+	parts := []string{fmt.Sprintf("@%d", b.Position)}
+	switch {
+	case b.LastOffset < b.BaseOffset:
+		parts = append(parts, fmt.Sprintf("before %d", b.BaseOffset))
+	case b.LastOffset == b.BaseOffset:
+		parts = append(parts, fmt.Sprintf("offset %d", b.BaseOffset))
+	default:
+		parts = append(parts, fmt.Sprintf("offsets %d-%d", b.BaseOffset, b.LastOffset))
+	}
+	parts = append(parts, fmt.Sprintf("epoch %d", b.LeaderEpoch), b.Kind)
+	if b.Kind == "data" {
+		parts = append(parts, render.Plural(int64(b.Records), "record"), render.Time(b.MaxTimestamp))
+	}
+	parts = append(parts, render.Bytes(int64(b.Size)))
+	if b.Compression != record.None.String() {
+		parts = append(parts, b.Compression)
+	}
+	if b.ProducerID >= 0 {
+		parts = append(parts, fmt.Sprintf("producer %d/%d #%d", b.ProducerID, b.ProducerEpoch, b.BaseSequence))
+	}
+	if b.Transactional {
+		parts = append(parts, "transactional")
+	}
+	if !b.CRCValid {
+		parts = append(parts, "BAD CRC")
+	}
+	return strings.Join(parts, "  ")
+}
+
+func quoted(s *string) string {
+	if s == nil {
+		return "null"
+	}
+	return fmt.Sprintf("%q", *s)
+}
