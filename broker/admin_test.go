@@ -262,3 +262,22 @@ func TestMetadataTellsAllNoneOrUnknown(t *testing.T) {
 		t.Errorf("by id: %+v", r.Topics)
 	}
 }
+
+func TestClientThatReachedAnotherBrokerIsTold(t *testing.T) {
+	b := startBroker(t, nil)
+	id, other := b.meta.Image().ClusterID(), "AAAAAAAAAAAAAAAAAAAAAA"
+	for name, tc := range map[string]struct {
+		cluster *string
+		node    int32
+		want    int16
+	}{
+		"nobody in mind": {nil, -1, 0}, "this broker": {&id, 1, 0}, "half an idea": {&id, -1, kerr.InvalidRequest.Code},
+		"another node": {&id, 2, kerr.RebootstrapRequired.Code}, "another cluster": {&other, 1, kerr.RebootstrapRequired.Code},
+	} {
+		q := kmsg.NewPtrApiVersionsRequest()
+		q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion, q.ClusterID, q.NodeID = 5, "test", "1", tc.cluster, tc.node
+		if r := raw[*kmsg.ApiVersionsResponse](b, q); r.ErrorCode != tc.want || tc.want == 0 && len(r.ApiKeys) == 0 {
+			t.Errorf("%s: %v, %d APIs", name, kerr.ErrorForCode(r.ErrorCode), len(r.ApiKeys))
+		}
+	}
+}

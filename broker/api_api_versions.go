@@ -3,15 +3,34 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"quorumlog/protocol"
 )
 
-// ApiVersions (key 18), versions 0–5 (KIP-511). The table itself is the answer.
+// ApiVersions (key 18), versions 0–5 (KIP-511). The table itself is the answer. From v5 on a client
+// may say whom it means to talk to, and is told when it has reached somebody else (KIP-1242).
 var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 5, b.apiVersions) })
 
 func (b *Broker) apiVersions(_ context.Context, req *kmsg.ApiVersionsRequest, resp *kmsg.ApiVersionsResponse) error {
+	if err := b.meant(req); err != nil {
+		resp.ErrorCode = err.Code
+		return nil
+	}
 	b.apis.ApiVersions(req, resp, protocol.Features{FinalizedEpoch: int64(b.meta.Image().Index())})
+	return nil
+}
+
+// meant checks that the client's idea of whom it talks to, if it has one, is right.
+func (b *Broker) meant(req *kmsg.ApiVersionsRequest) *kerr.Error {
+	switch {
+	case req.ClusterID == nil && req.NodeID == -1:
+		return nil
+	case req.ClusterID == nil || req.NodeID == -1:
+		return kerr.InvalidRequest
+	case *req.ClusterID != b.meta.Image().ClusterID() || req.NodeID != b.id:
+		return kerr.RebootstrapRequired
+	}
 	return nil
 }
