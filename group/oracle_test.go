@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,22 +21,26 @@ import (
 // orders, payments and audit with three partitions each.
 var oracleAddr = flag.String("kafka", "", "address of a Kafka broker to compare with")
 
-// remote is a real broker. Each client has a connection of its own, so that one that waits does
-// not hold up the others.
+// remote is a real broker. Each client has a connection of its own, and each request that may
+// wait, so that nobody is held up.
 type remote struct {
 	t     *testing.T
-	conns map[string]net.Conn
+	conns map[string]*lockedConn
 	ids   map[string]TopicID
 }
 
 func (r *remote) send(client string, req kmsg.Request) <-chan kmsg.Response {
 	out := make(chan kmsg.Response, 1)
+	if req.Key() == 11 || req.Key() == 14 {
+		client = fmt.Sprint(client, " waits ", len(r.conns))
+	}
 	c := r.conns[client]
-	if c == nil || req.Key() == 11 || req.Key() == 14 {
-		var err error
-		if c, err = net.Dial("tcp", *oracleAddr); err != nil {
+	if c == nil {
+		nc, err := net.Dial("tcp", *oracleAddr)
+		if err != nil {
 			r.t.Fatal(err)
 		}
+		c = &lockedConn{Conn: nc}
 		r.conns[client] = c
 	}
 	go func() {
@@ -47,7 +52,15 @@ func (r *remote) send(client string, req kmsg.Request) <-chan kmsg.Response {
 	return out
 }
 
-func exchange(c net.Conn, client string, req kmsg.Request) (kmsg.Response, error) {
+// lockedConn carries one request at a time.
+type lockedConn struct {
+	net.Conn
+	mu sync.Mutex
+}
+
+func exchange(c *lockedConn, client string, req kmsg.Request) (kmsg.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(client))
 	if _, err := c.Write(f.AppendRequest(nil, req, 1)); err != nil {
 		return nil, err
@@ -107,7 +120,7 @@ func TestScenariosAgainstKafka(t *testing.T) {
 				if s.delay > 0 {
 					t.Skip("needs another delay")
 				}
-				r := &remote{t: t, conns: map[string]net.Conn{}}
+				r := &remote{t: t, conns: map[string]*lockedConn{}}
 				defer r.close()
 				r.learnTopics()
 				runScript(t, r, s, fmt.Sprintf("g-%d-%d", time.Now().UnixNano(), i))
