@@ -16,12 +16,7 @@ type deleteWaiter = waiter[*kmsg.DeleteGroupsResponseGroup]
 
 // DeleteGroups answers versions 0-3. It waits until the deletions are committed.
 func (c *Coordinator) DeleteGroups(req *kmsg.DeleteGroupsRequest, resp *kmsg.DeleteGroupsResponse) (wait func(context.Context)) {
-	var ids []string
-	for _, id := range req.Groups {
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
+	ids := slices.Compact(slices.Sorted(slices.Values(req.Groups)))
 	resp.Groups = make([]kmsg.DeleteGroupsResponseGroup, len(ids))
 	var waits []func(context.Context)
 	for i, id := range ids {

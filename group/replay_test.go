@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,7 @@ type chaos struct {
 	ctx    context.Context
 	member map[string]*kmsg.JoinGroupResponse // client → its last answer
 	parked map[string]<-chan kmsg.Response
+	crowd  bool // others run too: synctest.Wait must not be called
 }
 
 func (x *chaos) pick(of ...string) string { return of[x.rnd.IntN(len(of))] }
@@ -162,9 +164,14 @@ func (x *chaos) step() {
 	if _, ok := x.parked[who]; !ok {
 		x.parked[who] = call(x.ctx, x.c, who, req)
 	}
-	if x.rnd.IntN(2) == 0 {
-		synctest.Wait()
+	if x.rnd.IntN(2) > 0 {
+		return
 	}
+	if x.crowd {
+		time.Sleep(time.Millisecond)
+		return
+	}
+	synctest.Wait()
 }
 
 // Random requests, expiry and failing appends: at every moment at which nothing is in flight,
@@ -196,7 +203,7 @@ func chaosRun(t *testing.T, seed uint64) {
 	c := New(o)
 	c.Lead(0, 1, l)
 	synctest.Wait()
-	x := &chaos{rnd, c, ctx, map[string]*kmsg.JoinGroupResponse{}, map[string]<-chan kmsg.Response{}}
+	x := &chaos{rnd, c, ctx, map[string]*kmsg.JoinGroupResponse{}, map[string]<-chan kmsg.Response{}, false}
 	for i := range 400 {
 		if rnd.IntN(20) == 0 {
 			l.hold()
@@ -227,6 +234,36 @@ func chaosRun(t *testing.T, seed uint64) {
 	c.Close()
 	cancel()
 	synctest.Wait()
+}
+
+func TestConcurrentUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		var wg sync.WaitGroup
+		for i := range uint64(6) {
+			wg.Go(func() {
+				x := &chaos{rand.New(rand.NewPCG(i, 3)), b.c, b.ctx, map[string]*kmsg.JoinGroupResponse{}, map[string]<-chan kmsg.Response{}, true}
+				for range 300 {
+					x.step()
+				}
+			})
+		}
+		wg.Go(func() {
+			for i := range int32(10) {
+				time.Sleep(3 * time.Second)
+				b.c.Lead(0, i+2, l)
+				b.c.ListGroups(kmsg.NewPtrListGroupsRequest(), &kmsg.ListGroupsResponse{})
+			}
+		})
+		wg.Wait()
+		synctest.Wait()
+		s := b.c.all()[0]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		diff(t, "after", durable(s.image), durable(replayed(t, l)))
+		checkGroups(t, s)
+	})
 }
 
 // checkGroups verifies what the soft state's counters promise.
