@@ -32,26 +32,26 @@ var groupCoordinatorSettings = []Setting{
 
 // consumerGroupSettings are the bounds of groups of the consumer protocol (KIP-848).
 var consumerGroupSettings = []Setting{
-	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1),
-		Doc: "The default of consumer.heartbeat.interval.ms."},
-	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", Valid: atLeast(1),
-		Doc: "The largest consumer.heartbeat.interval.ms that can be set."},
-	{Name: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", Valid: atLeast(1),
-		Doc: "The largest consumer.session.timeout.ms that can be set."},
-	{Name: "group.consumer.max.size", Type: Int, Default: "2147483647", Valid: atLeast(1),
-		Doc: "The most members of a group of the consumer protocol."},
-	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1),
-		Doc: "The smallest consumer.heartbeat.interval.ms that can be set."},
-	{Name: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1),
-		Doc: "The smallest consumer.session.timeout.ms that can be set."},
-	{Name: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1),
-		Doc: "The default of consumer.session.timeout.ms."},
+	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The default of consumer.heartbeat.interval.ms."},
+	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The largest consumer.heartbeat.interval.ms that can be set."},
+	{Name: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The largest consumer.session.timeout.ms that can be set."},
+	{Name: "group.consumer.max.size", Type: Int, Default: "2147483647", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The most members of a group of the consumer protocol."},
+	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The smallest consumer.heartbeat.interval.ms that can be set."},
+	{Name: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The smallest consumer.session.timeout.ms that can be set."},
+	{Name: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "The default of consumer.session.timeout.ms."},
 }
 
 // groupSettings can be set on a group (KIP-848).
 var groupSettings = []Setting{
-	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), From: from("group.consumer.heartbeat.interval.ms"),
-		Doc: "How often members of the group's consumer protocol send a heartbeat."},
-	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), From: from("group.consumer.session.timeout.ms"),
-		Doc: "After how long without a heartbeat a member of the group's consumer protocol is taken for dead."},
+	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), From: from("group.consumer.heartbeat.interval.ms"), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "How often members of the group's consumer protocol send a heartbeat."},
+	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), From: from("group.consumer.session.timeout.ms"), Effect: Accepted,
+		Why: noConsumerProtocol, Doc: "After how long without a heartbeat a member of the group's consumer protocol is taken for dead."},
 }

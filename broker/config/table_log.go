@@ -52,26 +52,24 @@ var logSettings = []Setting{
 		Why: "files are unlinked at once; a reader that still has one open goes on reading it", Doc: "The default of file.delete.delay.ms."},
 	{Name: "message.max.bytes", Type: Int, Default: "1048588", Valid: atLeast(0), Update: ClusterWide,
 		Doc: "The default of max.message.bytes."},
-	{Name: "message.max.decompressed.bytes", Type: Int, Default: "134217728", Valid: atLeast(1024), Own: true,
-		Doc: "The most bytes to which one batch may decompress; a batch that holds more is refused before more is allocated."},
 	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Valid: atLeast(1), Update: ClusterWide,
 		Doc: "How long a partition remembers the sequence numbers of a producer that sends nothing."},
 }
 
 // cleanerSettings are compaction's.
 var cleanerSettings = []Setting{
-	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Valid: atLeast(0), Update: ClusterWide,
-		Doc: "How long compaction rests when no log needs it."},
-	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), Update: ClusterWide,
-		Doc: "The default of delete.retention.ms."},
-	{Name: "log.cleaner.enable", Type: Boolean, Default: "true", Effect: Refused,
-		Why: "a topic whose cleanup.policy is compact would grow without bound", Doc: "Whether compaction runs."},
-	{Name: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), Update: ClusterWide,
-		Doc: "The default of max.compaction.lag.ms."},
-	{Name: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", Valid: fraction(), Update: ClusterWide,
-		Doc: "The default of min.cleanable.dirty.ratio."},
-	{Name: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), Update: ClusterWide,
-		Doc: "The default of min.compaction.lag.ms."},
+	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
+		Why: notCompacted, Doc: "How long compaction rests when no log needs it."},
+	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
+		Why: notCompacted, Doc: "The default of delete.retention.ms."},
+	{Name: "log.cleaner.enable", Type: Boolean, Default: "true", Effect: Accepted,
+		Why: notCompacted, Doc: "Whether compaction runs."},
+	{Name: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), Update: ClusterWide, Effect: Accepted,
+		Why: notCompacted, Doc: "The default of max.compaction.lag.ms."},
+	{Name: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", Valid: fraction(), Update: ClusterWide, Effect: Accepted,
+		Why: notCompacted, Doc: "The default of min.cleanable.dirty.ratio."},
+	{Name: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
+		Why: notCompacted, Doc: "The default of min.compaction.lag.ms."},
 }
 
 // topicDefaultSettings decide what a new topic is like.
