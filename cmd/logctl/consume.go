@@ -158,10 +158,7 @@ func (s *consume) read(ctx context.Context, cl *kgo.Client, plan *readPlan) erro
 	for s.follow || !plan.finished() {
 		fetches := s.poll(ctx, cl)
 		if err := fetchError(fetches); err != nil {
-			if s.idle(ctx, err) {
-				return out.Flush()
-			}
-			return errors.Join(out.Flush(), s.explainFetch(ctx, err))
+			return errors.Join(out.Flush(), s.explainEnd(ctx, cl, err))
 		}
 		var failed error
 		stop := false
@@ -198,15 +195,6 @@ func (s *consume) poll(ctx context.Context, cl *kgo.Client) kgo.Fetches {
 	return cl.PollFetches(ctx)
 }
 
-// idle is true where the poll ended because nothing came for long, which is the end as well.
-func (s *consume) idle(ctx context.Context, err error) bool {
-	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	s.note("Nothing more came for %v, though the end is not quite reached; stopping.", max(idleLimit, s.timeout))
-	return true
-}
-
 // fetchError returns the first error among fetches that is worth stopping for.
 func fetchError(fetches kgo.Fetches) error {
 	var first error
@@ -222,9 +210,17 @@ func fetchError(fetches kgo.Fetches) error {
 	return first
 }
 
-func (s *consume) explainFetch(ctx context.Context, err error) error {
+// explainEnd says why reading ended before the plan was finished; nil where that is the end too.
+func (s *consume) explainEnd(ctx context.Context, cl *kgo.Client, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		if err := s.ping(ctx, cl); err != nil {
+			return err
+		}
+		s.note("Nothing more came for %v, though the end is not quite reached; stopping.", max(idleLimit, s.timeout))
+		return nil
 	}
 	var lost *kgo.ErrDataLoss
 	if errors.As(err, &lost) {
