@@ -31,18 +31,9 @@ type readPlan struct {
 
 // plan looks up where to begin and end.
 func (s *consume) plan(ctx context.Context, adm *kadm.Client, names []string) (*readPlan, error) {
-	from, err := s.position("from", s.from)
+	from, until, err := s.places()
 	if err != nil {
 		return nil, err
-	}
-	until := position.Position{Kind: position.End}
-	if s.until != "" {
-		if until, err = s.position("until", s.until); err != nil {
-			return nil, err
-		}
-	}
-	if from.Kind == position.End && s.until == "" {
-		s.follow = true // from the end there is nothing to read but what is to come
 	}
 	topics, err := s.topics(ctx, adm, names, false)
 	if err != nil {
@@ -82,6 +73,21 @@ func (s *consume) plan(ctx context.Context, adm *kadm.Client, names []string) (*
 		return plan, s.planGroup(ctx, adm, plan)
 	}
 	return plan, nil
+}
+
+// places parses --from and --until.
+func (s *consume) places() (from, until position.Position, err error) {
+	if from, err = s.position("from", s.from); err != nil {
+		return from, until, err
+	}
+	if s.until != "" {
+		until, err = s.position("until", s.until)
+		return from, until, err
+	}
+	if from.Kind == position.End {
+		s.follow = true // from the end there is nothing to read but what is to come
+	}
+	return from, position.Position{Kind: position.End}, nil
 }
 
 // readable is bounds with the end that a consumer sees: without --uncommitted it is where the

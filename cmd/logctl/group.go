@@ -62,6 +62,11 @@ func (a *app) groups(ctx context.Context, adm *kadm.Client, names []string) ([]c
 	if len(names) == 0 {
 		return nil, nil
 	}
+	return a.describe(ctx, adm, names)
+}
+
+// describe asks for groups of both protocols.
+func (a *app) describe(ctx context.Context, adm *kadm.Client, names []string) ([]consumerGroup, error) {
 	classic, err := adm.DescribeGroups(ctx, names...)
 	if err != nil {
 		return nil, a.explain(err, "describe groups")

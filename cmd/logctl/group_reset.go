@@ -160,12 +160,13 @@ func (r *groupReset) wanted(ctx context.Context, adm *kadm.Client, group string,
 	return out, nil
 }
 
-func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Position, committed kadm.OffsetResponses, wanted map[string][]int32) ([]resetPartition, error) {
-	var topics []kadm.TopicDetail
+// present returns those of the wanted topics that are still there.
+func (r *groupReset) present(ctx context.Context, adm *kadm.Client, wanted map[string][]int32) ([]kadm.TopicDetail, error) {
 	all, err := adm.ListTopicsWithInternal(ctx)
 	if err != nil {
 		return nil, r.explain(err, "list topics")
 	}
+	var topics []kadm.TopicDetail
 	for name := range wanted {
 		t, ok := all[name]
 		if !ok {
@@ -174,12 +175,20 @@ func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Pos
 		}
 		topics = append(topics, t)
 	}
-	bounds, err := r.bounds(ctx, adm, topics, false)
+	if len(topics) == 0 {
+		return nil, refused("none of the group's topics is there any more")
+	}
+	return topics, nil
+}
+
+func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Position, committed kadm.OffsetResponses, wanted map[string][]int32) ([]resetPartition, error) {
+	topics, err := r.present(ctx, adm, wanted)
 	if err != nil {
 		return nil, err
 	}
-	if len(topics) == 0 {
-		return nil, refused("none of the group's topics is there any more")
+	bounds, err := r.bounds(ctx, adm, topics, false)
+	if err != nil {
+		return nil, err
 	}
 	times, err := r.offsetsAt(ctx, adm, to, namesOf(topics))
 	if err != nil {
