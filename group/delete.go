@@ -12,8 +12,6 @@ import (
 // deleteMessage is the DeleteGroups version from which an error has a message.
 const deleteMessage = 3
 
-type deleteWaiter = waiter[*kmsg.DeleteGroupsResponseGroup]
-
 // DeleteGroups answers versions 0-3. It waits until the deletions are committed.
 func (c *Coordinator) DeleteGroups(req *kmsg.DeleteGroupsRequest, resp *kmsg.DeleteGroupsResponse) (wait func(context.Context)) {
 	ids := slices.Compact(slices.Sorted(slices.Values(req.Groups)))

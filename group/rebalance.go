@@ -160,13 +160,10 @@ func (g *group) sessionExpired(m *member) {
 	}
 	g.s.logger.Info("removed a member whose session has timed out", "group", g.id, "member", m.id)
 	g.expel(m)
-	switch g.state {
-	case Stable, CompletingRebalance:
+	if g.state == Stable || g.state == CompletingRebalance {
 		g.rebalance("a member's session timed out")
-	case PreparingRebalance:
-		if g.allJoined() {
-			g.completeJoin()
-		}
+	} else if g.state == PreparingRebalance && g.allJoined() {
+		g.completeJoin()
 	}
 }
 

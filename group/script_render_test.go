@@ -54,7 +54,7 @@ func ptr(s *string) string {
 	if s == nil {
 		return "null"
 	}
-	return fmt.Sprintf("%s", *s)
+	return *s
 }
 
 // render is a response in one line.
