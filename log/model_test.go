@@ -200,7 +200,11 @@ func mustOpen(t testing.TB, dir string, o Options) *Log {
 func TestLogBehavesLikeTheModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	for round := range uint64(12) {
-		if err := runModel(t.TempDir(), seed+round, 250); err != nil {
+		dir := memoryDir(t)
+		if round == 0 {
+			dir = t.TempDir()
+		}
+		if err := runModel(dir, seed+round, 250); err != nil {
 			t.Fatalf("seed %d: %v", seed+round, err)
 		}
 	}

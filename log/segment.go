@@ -1,7 +1,6 @@
 package log
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,7 +98,7 @@ func (s *segment) end(h *handle, i, entries int) int64 {
 	if pos+record.HeaderSize > min(s.size.Load(), int64(len(h.data))) {
 		return pos
 	}
-	return pos + 12 + int64(int32(binary.BigEndian.Uint32(h.data[pos+8:])))
+	return pos + int64(record.Size(h.data[pos:]))
 }
 
 // batch returns the stored bytes of entry i. They stay valid while h is held.

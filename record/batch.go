@@ -160,3 +160,9 @@ func (b Batch) SetLogAppendTime(ms int64) {
 }
 
 func (b Batch) setMaxTimestamp(ms int64) { binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(ms)) }
+
+// Size is the length of the batch that begins with b, as its header says, unchecked: negative or
+// too small for garbage. It needs the first 12 bytes.
+func Size(b []byte) int {
+	return int(int32(binary.BigEndian.Uint32(b[posLength:]))) + lengthOverhead
+}

@@ -1,0 +1,38 @@
+package log
+
+import (
+	"encoding/hex"
+	"testing"
+)
+
+// The bytes below are on people's disks: they change only with the format's number.
+func TestBytesOnDisk(t *testing.T) {
+	x := &index{mem: make([]byte, 64)}
+	x.writeHeader(7)
+	x.put(0, slot{90, 0, 3, KindNoop})
+	x.put(1, slot{161, 2, 3, KindData})
+	for name, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"segment header": {segmentHeader{baseIndex: 7, prevTerm: 3}.append(nil, 12), goldenSegment},
+		"configuration":  {appendControl(nil, 12, 3, controlKind+int16(KindConfiguration), []byte("members")), goldenControl},
+		"index":          {x.mem[:48], goldenIndex},
+		"time index":     {encodeTimes([]timeEntry{{1000, 0}, {2000, 9}}), goldenTimes},
+		"checkpoint":     {frameCheckpoint([]byte(`{"index":3}`)), goldenCheckpoint},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+const (
+	goldenSegment = "000000000000000c0000004e0000000302be2d56290020ffffffff0000000000000000" +
+		"0000000000000000ffffffffffffffffffffffffffff000000013800000008000000642400010000000000000007000000000000000300"
+	goldenControl = "000000000000000c00000043000000030297b8a8680020ffffffff0000000000000000" +
+		"0000000000000000ffffffffffffffffffffffffffff000000012200000008000000670e6d656d6265727300"
+	goldenIndex      = "514c49580001000000000000000000070000005a000000000000000302000000000000a1000000020000000301000000"
+	goldenTimes      = "514c544d0001000000000002532b854a00000000000003e80000000000000000000007d000000009"
+	goldenCheckpoint = "514c4350000100000000000b5589d0997b22696e646578223a337d"
+)
