@@ -1,7 +1,7 @@
 package cluster
 
 func unknownBroker(id int32) error {
-	return refuse(ErrUnknownBroker, "No broker with id %d found.", id)
+	return refuse(ErrUnknownBroker, "Broker ID %d is not currently registered", id)
 }
 
 // RegisterBroker decides on a broker's registration; one that is in place needs no record.

@@ -54,7 +54,7 @@ func checkBrokerResource(i *Image, name string) error {
 		return refuse(ErrInvalidRequest, "Invalid broker name %s", name)
 	}
 	if i.Broker(int32(id)) == nil {
-		return unknownBroker(int32(id))
+		return refuse(ErrUnknownBroker, "No node with id %d found.", id)
 	}
 	return nil
 }

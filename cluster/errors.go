@@ -63,7 +63,7 @@ type NotControllerError struct {
 
 func (e *NotControllerError) Error() string {
 	if e.Leader < 0 {
-		return "There is no active controller at present."
+		return "No controller appears to be active."
 	}
 	return fmt.Sprintf("The active controller appears to be node %d.", e.Leader)
 }

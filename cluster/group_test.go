@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,17 +65,38 @@ func (x *trio) stop(n int) {
 // leader waits for a member other than those excluded to lead.
 func (x *trio) leader(except ...int) *member {
 	x.t.Helper()
-	ctx := timeout(x.t)
-	for ctx.Err() == nil {
-		for n, m := range x.members {
-			if m.IsLeader() && !slices.Contains(except, n) {
-				return m
-			}
+	ctx, cancel := context.WithCancel(timeout(x.t))
+	defer cancel()
+	found := make(chan *member, len(x.members))
+	for n, m := range x.members {
+		if !slices.Contains(except, n) {
+			go func() {
+				if m.leads(ctx) {
+					found <- m
+				}
+			}()
 		}
-		time.Sleep(time.Millisecond)
 	}
-	x.t.Fatal("no leader")
-	return nil
+	select {
+	case m := <-found:
+		return m
+	case <-ctx.Done():
+		x.t.Fatal("no leader")
+		return nil
+	}
+}
+
+// leads waits until the member leads; false where the context or the member ends first.
+func (m *member) leads(ctx context.Context) bool {
+	for {
+		role, turned := m.state()
+		if role == leading {
+			return true
+		}
+		if m.waitTurn(ctx, turned) != nil {
+			return false
+		}
+	}
 }
 
 func (x *trio) agree(ms ...*member) {

@@ -7,10 +7,11 @@ import (
 )
 
 // place chooses replicas for count partitions in stripes: the racks in turn, and within a rack
-// the brokers in turn, each partition starting one further than the one before. Racks are spread
-// over first, then brokers. A broker that is fenced gets a replica only where its rack has no
-// other left, and never the first one. existing are the topic's partitions so far: stripes go on
-// from the last of them, else they start where rnd says. Error: ErrInvalidReplicationFactor.
+// the brokers in turn. Racks are spread over first, then brokers; each broker of a rack leads and
+// holds as much as the others, to within one. A broker that is fenced gets a replica only where
+// its rack has no other left, and never the first one. existing are the topic's partitions so
+// far: stripes go on from the last of them, else they start where rnd says. Error:
+// ErrInvalidReplicationFactor.
 func place(brokers []*Broker, existing []Partition, count, factor int, rnd *rand.Rand) ([]Partition, error) {
 	active := 0
 	for _, b := range brokers {
@@ -22,7 +23,7 @@ func place(brokers []*Broker, existing []Partition, count, factor int, rnd *rand
 	case factor <= 0:
 		return nil, refuse(ErrInvalidReplicationFactor, "Invalid replication factor %d: the replication factor must be positive.", factor)
 	case active == 0:
-		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", factor)
+		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced or in controlled shutdown.", factor)
 	case factor > len(brokers):
 		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(brokers))
 	}
@@ -34,17 +35,26 @@ func place(brokers []*Broker, existing []Partition, count, factor int, rnd *rand
 	return partitions, nil
 }
 
-// ring hands out ids in turn, each once a round.
+// ring hands out ids in turn, each once a partition. The first of a partition moves on by one
+// each time that its rack leads, and by one more with each partition until it leads again: so
+// the leads go round, and the same brokers do not always meet.
 type ring struct {
 	ids   []int32
-	start int
+	start int // the first id of this partition
+	lead  int // start when the rack led last
 	taken int
 }
 
-// round begins a new round one place further.
-func (r *ring) round() {
+// turn begins a partition, which the ring's rack leads or not.
+func (r *ring) turn(leads bool) {
 	r.taken = 0
-	if len(r.ids) > 0 {
+	if len(r.ids) == 0 {
+		return
+	}
+	if leads {
+		r.lead = (r.lead + 1) % len(r.ids)
+		r.start = r.lead
+	} else {
 		r.start = (r.start + 1) % len(r.ids)
 	}
 }
@@ -82,57 +92,54 @@ func newStripes(brokers []*Broker, existing []Partition, rnd *rand.Rand) *stripe
 		}
 	}
 	s := &stripes{}
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
+	s.start = int(uint32n(rnd, uint32(len(byName))))
+	for n, name := range slices.Sorted(maps.Keys(byName)) {
 		r := byName[name]
-		r.active.start = randomStart(len(r.active.ids), rnd)
-		r.fenced.start = randomStart(len(r.fenced.ids), rnd)
+		since := (s.start - n + len(byName)) % len(byName) // partitions since the rack would have led
+		r.active.begin(since, rnd)
+		r.fenced.begin(since, rnd)
 		s.racks = append(s.racks, r)
 	}
-	s.start = randomStart(len(s.racks), rnd)
 	s.goOn(existing, rackOf)
 	return s
 }
 
-func randomStart(n int, rnd *rand.Rand) int {
-	if n < 2 {
-		return 0
+func (r *ring) begin(since int, rnd *rand.Rand) {
+	if n := len(r.ids); n > 1 {
+		r.lead = int(uint32n(rnd, uint32(n)))
+		r.start = (r.lead + since - 1 + n) % n
 	}
-	return int(uint32n(rnd, uint32(n)))
 }
 
-// goOn sets the starts to where the last of the existing partitions left off.
+// goOn sets the starts to where the existing partitions left off.
 func (s *stripes) goOn(existing []Partition, rackOf map[int32]*rack) {
-	set := map[*rack]bool{}
+	started, led := map[*rack]bool{}, map[*rack]bool{}
 	for _, p := range slices.Backward(existing) {
-		for _, id := range p.Replicas {
+		for n, id := range p.Replicas {
 			r := rackOf[id]
-			if r == nil || set[r] {
+			if r == nil {
 				continue
 			}
-			if n := slices.Index(r.active.ids, id); n >= 0 {
-				set[r] = true
-				r.active.start = n
+			if n == 0 && len(led) == 0 {
+				s.start = (slices.Index(s.racks, r) + 1) % len(s.racks)
+			}
+			at := slices.Index(r.active.ids, id)
+			if at >= 0 && !started[r] {
+				r.active.start, started[r] = at, true
+			}
+			if at >= 0 && n == 0 && !led[r] {
+				r.active.lead, led[r] = at, true
 			}
 		}
-		if len(set) == len(s.racks) {
-			break
-		}
-	}
-	if len(existing) == 0 || len(existing[len(existing)-1].Replicas) == 0 {
-		return
-	}
-	last := rackOf[existing[len(existing)-1].Replicas[0]]
-	if n := slices.Index(s.racks, last); n >= 0 {
-		s.start = (n + 1) % len(s.racks)
 	}
 }
 
 // next places one partition. There are at least factor brokers, one of them active.
 func (s *stripes) next(factor int) []int32 {
 	replicas := make([]int32, 0, factor)
-	for _, r := range s.racks {
-		r.active.round()
-		r.fenced.round()
+	for n, r := range s.racks {
+		r.active.turn(n == s.start)
+		r.fenced.turn(n == s.start)
 	}
 	at := s.start
 	s.start = (s.start + 1) % len(s.racks)
