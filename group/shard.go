@@ -1,6 +1,7 @@
 package group
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -114,7 +115,11 @@ func (s *shard) activate(im *image) {
 	}
 	s.cleanup.fire = s.expireOffsets
 	s.after(&s.cleanup, s.c.opts.RetentionCheck)
-	s.logger.Info("loaded consumer groups", "groups", len(im.groups), "took", s.now())
+	level := slog.LevelInfo
+	if len(im.groups) == 0 {
+		level = slog.LevelDebug // most of the fifty partitions of a small cluster
+	}
+	s.logger.Log(context.Background(), level, "loaded consumer groups", "groups", len(im.groups), "took", s.now())
 }
 
 // resign ends the shard. Whoever waits is sent to look for the new coordinator.
