@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -325,4 +328,54 @@ func TestAfterCloseChangesAreRefused(t *testing.T) {
 	if err := m.Metadata.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestADamagedSnapshotIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	m := open(t, dir)
+	if err := m.raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	m.close()
+	files := must(filepath.Glob(filepath.Join(dir, "cluster", "snapshots", "*", "state.bin")))(t)
+	if len(files) != 1 {
+		t.Fatalf("snapshots %v", files)
+	}
+	b := must(os.ReadFile(files[0]))(t)
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(files[0], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o, stable := options(t, dir)
+	defer stable.Close()
+	_, err := Open(o)
+	refused(t, err, err, o.Dir, "snapshot "+filepath.Base(filepath.Dir(files[0])), "CRC")
+}
+
+func TestAChangeGivenUpIsStillFollowedByTheNextOne(t *testing.T) {
+	m := open(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := m.Change(ctx, func(*Image) ([]Record, error) {
+		cancel()
+		return []Record{ProducerIDsRecord{1000}}, nil
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	// The outcome was not known then, but the next decision is made on it.
+	if first := must(m.AllocateProducerIDs(timeout(t), 1))(t); first != 1000 {
+		t.Fatalf("first id %d", first)
+	}
+	held := make(chan struct{})
+	go m.Change(t.Context(), func(*Image) ([]Record, error) {
+		<-held
+		return nil, nil
+	})
+	for len(m.slot) == 0 {
+		runtime.Gosched()
+	}
+	if _, err := m.Change(ctx, records(ProducerIDsRecord{2000})); !errors.Is(err, context.Canceled) {
+		t.Fatalf("waiting for another decision: %v", err)
+	}
+	close(held)
 }
