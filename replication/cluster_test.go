@@ -285,8 +285,8 @@ func TestCloseLeavesNoGoroutineBehind(t *testing.T) {
 	}
 }
 
-// TestNothingAcknowledgedIsLost lets idempotent producers write through cuts, stops, restarts
-// and transfers in a random order. What each of them wrote must be there once, in its order.
+// TestNothingAcknowledgedIsLost lets idempotent producers write through cuts, stops, restarts,
+// transfers and failing disks in a random order. What each of them wrote must be there once, in its order.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -359,7 +359,7 @@ func (c *cluster) window(p *Partition, id int64, i int) int {
 		switch _, err := a.Result(); {
 		case err == nil && !failed:
 			good++
-		case err == nil || errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnavailable):
+		case err == nil || errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrStorage):
 			failed = failed || err != nil
 		case errors.Is(err, log.ErrOutOfOrderSequence) && failed: // the one before was refused
 		default:
@@ -372,7 +372,7 @@ func (c *cluster) window(p *Partition, id int64, i int) int {
 func (c *cluster) disturb(rnd *rand.Rand) {
 	id := int32(1 + rnd.IntN(3))
 	pause := time.Duration(rnd.IntN(150)) * time.Millisecond
-	switch rnd.IntN(4) {
+	switch rnd.IntN(5) {
 	case 0:
 		c.net.setCut(id, true)
 		time.Sleep(2 * pause)
@@ -388,9 +388,14 @@ func (c *cluster) disturb(rnd *rand.Rand) {
 			}
 		}
 	case 3:
+		c.mu.Lock()
+		p := c.replicas[id]
+		c.mu.Unlock()
+		p.onWriteError(fmt.Errorf("injected: %w", log.ErrFailed))
+	case 4:
 		for _, p := range c.running() {
 			if err := p.Checkpoint(); err != nil {
-				c.t.Error(err)
+				c.t.Log(err) // of a log that is being reopened
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ func newNode(t testing.TB, dir string, id int32) *Node {
 	n := &Node{
 		ID: id, Identity: fmt.Sprintf("disk-%d", id), Stable: stable, Transport: NewTransport(id),
 		PeerIdentity: func(node int32) string { return fmt.Sprintf("disk-%d", node) },
+		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", id),
 		Timing:       Timing{Heartbeat: 200 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 20 * time.Millisecond, Campaign: time.Millisecond},
 	}
 	t.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 )
 
 // breakLog makes the next write of a replica fail for good: its data file is closed under it.
+// Nothing may be writing at the time.
 func breakLog(t *testing.T, p *Partition) {
 	t.Helper()
 	hw := p.HighWatermark()
