@@ -32,7 +32,7 @@ func (c *broker) transact(topic string, commit *bool, values ...string) {
 }
 
 func TestConsumeLeavesOutWhatIsNotCommittedAndStillFindsTheEnd(t *testing.T) {
-	c := newBroker(t)
+	c := newFake(t)
 	name := c.topic(1)
 	yes, no := true, false
 	c.transact(name, &yes, "a")

@@ -67,7 +67,7 @@ func (c *broker) ok(args ...string) result {
 
 func execute(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second) // cleanups run commands too
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	status := run(ctx, args, strings.NewReader(stdin), &stdout, &stderr)

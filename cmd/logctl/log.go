@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
-	"quorumlog/cmd/logctl/internal/segfile"
+	"quorumlog/log"
 	"quorumlog/record"
 
 	"github.com/spf13/cobra"
@@ -18,35 +22,53 @@ func newLog(a *app) *cobra.Command {
 	return group(c, newLogDump(a), newLogVerify(a))
 }
 
-// segments finds the data files that paths name.
-func segments(paths []string) ([]string, error) {
-	files, err := segfile.Find(paths)
-	if err != nil {
-		return nil, usage("cannot read the log: %v", err)
+// partitions finds what paths name: segment files, and all directories that hold some, there or
+// below, sorted.
+func partitions(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, usage("cannot read the log: %v", err)
+		}
+		if !info.IsDir() {
+			out = append(out, p)
+			continue
+		}
+		before := len(out)
+		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && isSegment(d.Name()) && (len(out) == 0 || out[len(out)-1] != filepath.Dir(path)) {
+				out = append(out, filepath.Dir(path))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, usage("cannot read the log: %v", err)
+		}
+		if len(out) == before {
+			return nil, usage("%s holds no segment files (*.log)", p)
+		}
 	}
-	return files, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
-// isHidden is true for the log's own batches, which occupy no offset: a segment's header and
-// Raft's entries.
-func isHidden(b record.Batch) bool { return b.IsControl() && b.LastOffsetDelta() == -1 }
-
-// controlNames says what control records mean: Kafka's own below 100, this log's above.
-var controlNames = map[record.ControlType]string{
-	0: "abort", 1: "commit", 2: "leader change", 3: "snapshot header", 4: "snapshot footer", 5: "kraft version", 6: "kraft voters",
-	100: "segment header", 102: "no-op", 103: "configuration", 104: "barrier", 105: "command",
+// isSegment is true for the name of a segment's data file: its base offset in 20 digits.
+func isSegment(name string) bool {
+	ok, _ := filepath.Match("[0-9]*[0-9].log", name)
+	return ok && len(name) == len("00000000000000000000.log")
 }
 
-// kindOf says what a batch is: data, or what its control record means.
-func kindOf(b record.Batch) string {
-	if !b.IsControl() {
-		return "data"
+// controlNames says what Kafka's control records mean.
+var controlNames = map[record.ControlType]string{record.ControlAbort: "abort", record.ControlCommit: "commit"}
+
+// kindOf says what a batch is: data, what its control record means, or what it is to Raft.
+func kindOf(s log.Stored) string {
+	if s.Kind != log.KindData || !s.Batch.IsControl() {
+		return s.Kind.String()
 	}
-	t, _, err := b.ControlRecord()
-	if err != nil {
-		return "control"
-	}
-	if name, ok := controlNames[t]; ok {
+	t, _, err := s.Batch.ControlRecord()
+	if name, ok := controlNames[t]; ok && err == nil {
 		return name
 	}
 	return fmt.Sprintf("control %d", t)

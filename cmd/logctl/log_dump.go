@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"quorumlog/cmd/logctl/internal/recordio"
 	"quorumlog/cmd/logctl/internal/render"
-	"quorumlog/cmd/logctl/internal/segfile"
+	"quorumlog/log"
 	"quorumlog/record"
 
 	"github.com/spf13/cobra"
@@ -20,9 +19,10 @@ import (
 // dumpedBatch is a line of the JSON of "log dump".
 type dumpedBatch struct {
 	File          string         `json:"file"`
+	Index         uint64         `json:"index"` // of Raft's entry; a segment's header has that of the first to follow
 	Position      int64          `json:"position"`
 	Size          int            `json:"size"`
-	Kind          string         `json:"kind"` // "data", or what a control batch means
+	Kind          string         `json:"kind"` // "data", what a control batch means, or what an entry without offsets is to Raft
 	BaseOffset    int64          `json:"base_offset"`
 	LastOffset    int64          `json:"last_offset"` // base_offset less 1: it occupies no offset
 	LeaderEpoch   int32          `json:"leader_epoch"`
@@ -64,8 +64,7 @@ func newLogDump(a *app) *cobra.Command {
 		Use:   "dump PATH…",
 		Short: "Show the batches in segment files",
 		Long: `Show the batches in segment files (*.log), or in all that are below a directory. The broker may
-run. Batches without offsets, which are the log's own, are shown with --all. Apache Kafka's
-segments can be read as well.
+run. Batches without offsets, which are the log's own, are shown with --all.
 
 With -o json each batch is an object on a line.`,
 		Example: `  logctl log dump data/topics/orders-*/0
@@ -82,22 +81,22 @@ With -o json each batch is an object on a line.`,
 	f.BoolVar(&d.records, "records", false, "show the records in each batch")
 	f.BoolVar(&d.all, "all", false, "show batches without offsets too")
 	f.Int64Var(&d.from, "from", 0, "begin at the batch that holds this offset")
-	f.Int64VarP(&d.limit, "number", "n", 0, "stop after this many batches of each file")
+	f.Int64VarP(&d.limit, "number", "n", 0, "stop after this many batches of each partition")
 	return c
 }
 
 func (d *logDump) run(ctx context.Context, paths []string) error {
-	files, err := segments(paths)
+	found, err := partitions(paths)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriter(d.out)
 	var damaged []*failure
-	for _, path := range files {
-		err := d.file(ctx, out, path)
-		var damage *segfile.Damage
-		if errors.As(err, &damage) {
-			damaged = append(damaged, refused("%s, %v", path, damage))
+	for _, path := range found {
+		err := d.partition(ctx, out, path)
+		var problem *log.Problem
+		if errors.As(err, &problem) {
+			damaged = append(damaged, refused("%v", problem))
 			continue
 		}
 		if err != nil {
@@ -110,38 +109,35 @@ func (d *logDump) run(ctx context.Context, paths []string) error {
 	return firstOf(damaged)
 }
 
-func (d *logDump) file(ctx context.Context, out *bufio.Writer, path string) error {
-	s, err := segfile.Open(path)
-	if err != nil {
-		return usage("cannot read the log: %v", err)
-	}
-	defer s.Close()
-	if d.format == render.AsTable {
-		fmt.Fprintln(out, path)
-	}
-	for shown := int64(0); d.limit <= 0 || shown < d.limit; {
-		b, at, err := s.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case isHidden(b) && !d.all, b.LastOffset() < d.from && !isHidden(b):
+func (d *logDump) partition(ctx context.Context, out *bufio.Writer, path string) error {
+	batches, ended := log.Inspect(path)
+	shown, file := int64(0), ""
+	for b := range batches {
+		hidden := b.Kind != log.KindData
+		if hidden && !d.all || !hidden && b.Batch.LastOffset() < d.from {
 			continue
 		}
-		shown++
-		if err := d.write(out, describeBatch(path, at, b, d.records)); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if d.format == render.AsTable && b.Path != file {
+			file = b.Path
+			fmt.Fprintln(out, file)
+		}
+		if err := d.write(out, describeBatch(b, d.records)); err != nil {
 			return err
 		}
+		if shown++; shown == d.limit {
+			break
+		}
 	}
-	return nil
+	return ended()
 }
 
-func describeBatch(path string, at int64, b record.Batch, records bool) dumpedBatch {
+func describeBatch(s log.Stored, records bool) dumpedBatch {
+	b := s.Batch
 	out := dumpedBatch{
-		File: path, Position: at, Size: len(b), Kind: kindOf(b),
+		File: s.Path, Index: s.Index, Position: s.Position, Size: len(b), Kind: kindOf(s),
 		BaseOffset: b.BaseOffset(), LastOffset: b.LastOffset(), LeaderEpoch: b.LeaderEpoch(), Records: b.NumRecords(),
 		Compression: b.Codec().String(), BaseTimestamp: b.BaseTimestamp(), MaxTimestamp: b.MaxTimestamp(),
 		LogAppendTime: b.IsLogAppendTime(), Transactional: b.IsTransactional(),
@@ -189,7 +185,7 @@ func (d *logDump) write(out *bufio.Writer, b dumpedBatch) error {
 
 // line is the batch on one line.
 func (b dumpedBatch) line() string {
-	parts := []string{fmt.Sprintf("@%d", b.Position)}
+	parts := []string{fmt.Sprintf("@%d", b.Position), fmt.Sprintf("entry %d", b.Index)}
 	switch {
 	case b.LastOffset < b.BaseOffset:
 		parts = append(parts, fmt.Sprintf("before %d", b.BaseOffset))

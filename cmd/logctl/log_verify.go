@@ -4,26 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 
 	"quorumlog/cmd/logctl/internal/render"
-	"quorumlog/cmd/logctl/internal/segfile"
+	"quorumlog/log"
 	"quorumlog/record"
 
 	"github.com/spf13/cobra"
 )
 
-// verifiedFile is an element of the JSON of "log verify".
-type verifiedFile struct {
-	File        string   `json:"file"`
-	Bytes       int64    `json:"bytes"` // that hold batches
-	Batches     int64    `json:"batches"`
-	Records     int64    `json:"records"`
-	StartOffset int64    `json:"start_offset"`
-	EndOffset   int64    `json:"end_offset"`
-	Problems    []string `json:"problems"`
+// verifiedPartition is an element of the JSON of "log verify".
+type verifiedPartition struct {
+	Path        string  `json:"path"`
+	Segments    int     `json:"segments"`
+	Bytes       int64   `json:"bytes"` // in batches
+	Batches     int64   `json:"batches"`
+	Records     int64   `json:"records"`
+	StartOffset int64   `json:"start_offset"` // of the first segment
+	EndOffset   int64   `json:"end_offset"`
+	Problem     *string `json:"problem"` // the first
 }
 
 type logVerify struct{ *app }
@@ -33,10 +31,11 @@ func newLogVerify(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify PATH…",
 		Short: "Check segment files from end to end",
-		Long: `Check segment files (*.log), or all that are below a directory: every batch's checksum, that its
-records can be unpacked and lie within its offsets, that offsets and epochs never go back, and that
-nothing but empty space follows the last batch. Nothing is changed. The status is 1 where anything
-is wrong. The broker should be stopped: a batch that is being written looks torn.`,
+		Long: `Check segment files (*.log), or all partitions below a directory: every batch's checksum, that its
+records can be unpacked and lie within its offsets, that offsets, entries and epochs follow each
+other from file to file, and that nothing but empty space follows the last batch. Nothing is
+changed. The status is 1 where anything is wrong. The broker should be stopped: a batch that is
+being written looks torn.`,
 		Example: "  logctl log verify data\n  logctl log verify data/topics/orders-*/0 -o json",
 		Args:    arguments(1, -1),
 		RunE: func(c *cobra.Command, paths []string) error {
@@ -46,34 +45,23 @@ is wrong. The broker should be stopped: a batch that is being written looks torn
 }
 
 func (v *logVerify) run(ctx context.Context, paths []string) error {
-	files, err := segments(paths)
+	found, err := partitions(paths)
 	if err != nil {
 		return err
 	}
-	total := int64(0)
-	for _, path := range files {
-		if info, err := os.Stat(path); err == nil {
-			total += info.Size()
-		}
-	}
 	progress := v.progress()
-	results := []verifiedFile{}
-	damaged, read := 0, int64(0)
-	var last checker
-	for i, path := range files {
-		if filepath.Dir(path) != last.dir {
-			last = checker{dir: filepath.Dir(path)}
-		}
-		progress.Set(read, total, fmt.Sprintf("%d of %s", i, render.Plural(int64(len(files)), "file")))
-		r, err := last.verify(ctx, path)
+	results := []verifiedPartition{}
+	damaged := int64(0)
+	for i, path := range found {
+		progress.Set(int64(i), int64(len(found)), fmt.Sprintf("%d of %s", i, render.Plural(int64(len(found)), "partition")))
+		r, err := verify(ctx, path)
 		if err != nil {
 			progress.Done()
 			return err
 		}
-		if len(r.Problems) > 0 {
+		if r.Problem != nil {
 			damaged++
 		}
-		read += r.Bytes
 		results = append(results, r)
 	}
 	progress.Done()
@@ -81,112 +69,90 @@ func (v *logVerify) run(ctx context.Context, paths []string) error {
 		return err
 	}
 	if damaged > 0 {
-		return refused("%s of %s damaged; a replica is rebuilt from the others when its partition's directory is moved away while its broker is stopped",
-			render.Count(int64(damaged)), fileCount(len(files)))
+		return refused("%s of %s damaged; a broker that keeps replicas elsewhere rebuilds a partition whose directory is moved away while it is stopped",
+			render.Count(damaged), areOf(int64(len(found)), "partition"))
 	}
 	return nil
 }
 
-func fileCount(n int) string {
+func areOf(n int64, noun string) string {
 	if n == 1 {
-		return "1 file is"
+		return render.Plural(n, noun) + " is"
 	}
-	return render.Count(int64(n)) + " files are"
+	return render.Plural(n, noun) + " are"
 }
 
-func (v *logVerify) report(results []verifiedFile) error {
-	table := render.NewTable("FILE~", "BATCHES>", "RECORDS>", "START>", "END>", "BYTES>", "RESULT")
-	for _, r := range results {
-		result := render.Styled(render.Good, "ok")
-		if len(r.Problems) > 0 {
-			result = render.Styled(render.Bad, r.Problems[0])
+// verify reads a partition, or one segment file. The error is for what is no property of its
+// content.
+func verify(ctx context.Context, path string) (verifiedPartition, error) {
+	out := verifiedPartition{Path: path, StartOffset: -1}
+	batches, ended := log.Inspect(path)
+	for b := range batches {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
 		}
-		table.Row(r.File, r.Batches, r.Records, r.StartOffset, r.EndOffset, r.Bytes, result)
-	}
-	return v.print(results, table)
-}
-
-// checker goes through a directory's files in order of offsets.
-type checker struct {
-	dir   string
-	begun bool
-	next  int64 // the least offset that may follow
-	epoch int32 // the least epoch that may follow
-}
-
-// maxProblems bounds how many problems of a file are told.
-const maxProblems = 10
-
-// verify checks a file. The error is for what is no property of its content.
-func (c *checker) verify(ctx context.Context, path string) (verifiedFile, error) {
-	out := verifiedFile{File: path, Problems: []string{}}
-	problem := func(at int64, format string, args ...any) {
-		if len(out.Problems) < maxProblems {
-			out.Problems = append(out.Problems, (&segfile.Damage{Position: at, Reason: fmt.Sprintf(format, args...)}).Error())
+		out.Bytes += int64(len(b.Batch))
+		if out.StartOffset < 0 {
+			out.StartOffset, out.EndOffset = b.Batch.BaseOffset(), b.Batch.BaseOffset()
+		}
+		switch b.Kind {
+		case log.KindSegment:
+			out.Segments++
+		case log.KindData:
+			out.Batches++
+			out.Records += int64(b.Batch.NumRecords())
+			out.EndOffset = b.Batch.NextOffset()
+			if why := unreadable(b.Batch); why != "" {
+				text := (&log.Problem{Path: b.Path, Position: b.Position, Reason: why}).Error()
+				out.Problem = &text
+				return out, nil
+			}
+		default:
+			out.Batches++
 		}
 	}
-	s, err := segfile.Open(path)
+	err := ended()
+	var problem *log.Problem
+	if errors.As(err, &problem) {
+		text := problem.Error()
+		out.Problem = &text
+		return out, nil
+	}
 	if err != nil {
 		return out, usage("cannot read the log: %v", err)
 	}
-	defer s.Close()
-	if base, ok := segfile.BaseOffset(path); ok {
-		if c.begun && base < c.next {
-			problem(0, "the file is named %d, but the one before ends at offset %d", base, c.next)
-		}
-		out.StartOffset, c.next, c.begun = base, max(base, c.next), true
-	}
-	for {
-		b, at, err := s.Next()
-		var damage *segfile.Damage
-		switch {
-		case errors.Is(err, io.EOF):
-		case errors.As(err, &damage):
-			problem(damage.Position, "%s", damage.Reason)
-		case err != nil:
-			return out, refused("cannot read %s: %v", path, err)
-		case ctx.Err() != nil:
-			return out, ctx.Err()
-		}
-		if err != nil {
-			out.Bytes, out.EndOffset = s.Position(), c.next
-			return out, nil
-		}
-		out.Batches++
-		if !isHidden(b) {
-			out.Records += int64(b.NumRecords())
-		}
-		c.batch(b, func(format string, args ...any) { problem(at, format, args...) })
-	}
+	return out, nil
 }
 
-// batch checks one batch against what went before.
-func (c *checker) batch(b record.Batch, problem func(format string, args ...any)) {
-	if !b.ValidCRC() {
-		problem("the checksum of the batch at offset %d does not match", b.BaseOffset())
-		c.next = max(c.next, b.NextOffset())
-		return
-	}
-	if b.BaseOffset() < c.next {
-		problem("offset %d comes after %d", b.BaseOffset(), c.next-1)
-	}
-	if b.LeaderEpoch() < c.epoch {
-		problem("epoch %d comes after %d", b.LeaderEpoch(), c.epoch)
-	}
-	c.epoch = max(c.epoch, b.LeaderEpoch())
-	c.next = max(c.next, b.NextOffset())
-	if isHidden(b) {
-		return
-	}
+// unreadable says what is wrong with a batch's records; "" where nothing is.
+func unreadable(b record.Batch) string {
 	at := b.BaseOffset()
 	seq, failed := b.Records(record.DefaultMaxDecompressed)
 	for r := range seq {
 		if r.Offset < at || r.Offset > b.LastOffset() {
-			problem("record %d lies outside its batch, %d-%d", r.Offset, at, b.LastOffset())
+			return fmt.Sprintf("record %d lies outside its place in the batch %d-%d", r.Offset, b.BaseOffset(), b.LastOffset())
 		}
 		at = r.Offset + 1
 	}
 	if err := failed(); err != nil {
-		problem("the records from offset %d cannot be read: %v", b.BaseOffset(), err)
+		return fmt.Sprintf("the records from offset %d cannot be read: %v", b.BaseOffset(), err)
 	}
+	return ""
+}
+
+func (v *logVerify) report(results []verifiedPartition) error {
+	table := render.NewTable("PARTITION~", "SEGMENTS>", "BATCHES>", "RECORDS>", "START>", "END>", "SIZE>", "")
+	damage := render.Fields{}
+	for _, r := range results {
+		result := render.Styled(render.Good, "ok")
+		if r.Problem != nil {
+			result = render.Styled(render.Bad, "damaged")
+			damage = append(damage, render.Field{Name: "damaged", Value: *r.Problem})
+		}
+		table.Row(r.Path, r.Segments, r.Batches, r.Records, r.StartOffset, r.EndOffset, render.Bytes(r.Bytes), result)
+	}
+	if len(damage) == 0 {
+		return v.print(results, table)
+	}
+	return v.print(results, table, damage)
 }

@@ -41,10 +41,10 @@ type Printer struct {
 // Print writes v for programs, or the parts, which say the same, for people. Between two parts
 // stands an empty line.
 func (p Printer) Print(v any, parts ...Part) error {
-	switch p.Format {
-	case AsJSON:
+	if p.Format == AsJSON {
 		return p.json(v)
-	case AsYAML:
+	}
+	if p.Format == AsYAML {
 		return p.yaml(v)
 	}
 	for i, part := range parts {
