@@ -72,7 +72,6 @@ type Broker struct {
 	ctx        context.Context // of background work
 	cancel     context.CancelFunc
 	background sync.WaitGroup
-	retain     chan struct{} // asks for a retention round now
 }
 
 // Open starts a broker: when it returns, clients are served. What can be told wrong from the
@@ -80,7 +79,6 @@ type Broker struct {
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b := &Broker{
 		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: time.Now,
-		retain: make(chan struct{}, 1),
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	defer func() {

@@ -21,7 +21,6 @@ func (b *Broker) retentionLoop() {
 			if !low && time.Since(last) < every {
 				continue
 			}
-		case <-b.retain:
 		case <-b.ctx.Done():
 			return
 		}

@@ -30,6 +30,13 @@ type Voter struct {
 	Identity string
 }
 
+// Transport is Raft's transport of one group, which can make the local member stand for election.
+type Transport interface {
+	raft.Transport
+	// Campaign makes the local member stand for election at once.
+	Campaign()
+}
+
 // Options configures Open.
 type Options struct {
 	// Dir holds the metadata log and its snapshots; it is created.
@@ -135,13 +142,6 @@ func (m *Metadata) leadAlone() error {
 			return err
 		}
 	}
-}
-
-// Transport is Raft's transport of one group, which can make the local member stand for election.
-type Transport interface {
-	raft.Transport
-	// Campaign makes the local member stand for election at once.
-	Campaign()
 }
 
 // Campaign makes this member stand for election at once, against a leader that may still be

@@ -250,7 +250,7 @@ func (s *segment) openFiles() (_ *handle, err error) {
 		data.Unmap()
 		return nil, err
 	}
-	if s.sealed.Load() && !s.files.verified {
+	if !s.files.verified {
 		if err = s.verifyIndex(h); err != nil {
 			data.Unmap()
 			h.index.close()
@@ -261,7 +261,7 @@ func (s *segment) openFiles() (_ *handle, err error) {
 	return h, nil
 }
 
-// verifyIndex compares a sealed segment's index with what the checkpoint says of it, and makes
+// verifyIndex compares the index with what the checkpoint says of it, and makes
 // it anew from the data where it differs.
 func (s *segment) verifyIndex(h *handle) error {
 	n := int(s.entries.Load())

@@ -143,13 +143,16 @@ func (l *Log) reaches(c *Checkpoint) error {
 func (l *Log) resumeActive() error {
 	s := l.active()
 	s.jitter = l.newJitter()
+	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.endTerm)
+	l.epochs.Store(&e)
+	if s.allocated > 0 && !s.sealed.Load() { // and seen to be clean
+		return nil
+	}
 	h, err := s.reactivate(l.segmentBytes.Load())
 	if err != nil {
 		return err
 	}
 	defer h.free()
-	e := l.epochs.Load().truncated(s.nextOffset.Load(), s.endTerm)
-	l.epochs.Store(&e)
 	end := s.size.Load()
 	clean, err := zeroFrom(h.file, end, s.allocated)
 	if clean || err != nil {
@@ -228,16 +231,15 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 	if !l.continues(s) {
 		return fmt.Sprintf("%s does not continue the log", s.path(dataSuffix)), nil
 	}
-	if vouched {
-		s.adopt(st)
-		if len(later) > 0 && st.Size == size {
-			s.sealed.Store(true) // its files are opened when they are needed
-			l.publish(append(l.list(), s))
-			return "", nil
-		}
-	}
+	s.files.verified = !vouched
 	s.files.mapSize = max(size, l.segmentBytes.Load()) + mapSlack
 	l.publish(append(l.list(), s))
+	if vouched {
+		s.adopt(st)
+		if done, err := s.needsNoScan(size, len(later) == 0); done || err != nil {
+			return "", err // its files are opened when they are needed
+		}
+	}
 	why, err = l.scan(s, size)
 	if err != nil || len(later) == 0 {
 		if why != "" && why != preallocated {
@@ -246,6 +248,24 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 		return "", err
 	}
 	return l.sealRecovered(s, size, why, later[0])
+}
+
+// needsNoScan reports whether the file holds nothing but what the checkpoint vouched for.
+func (s *segment) needsNoScan(size int64, active bool) (bool, error) {
+	if !active {
+		s.sealed.Store(s.size.Load() == size)
+		return s.sealed.Load(), nil
+	}
+	f, err := os.Open(s.path(dataSuffix))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	clean, err := zeroFrom(f, s.size.Load(), size)
+	if clean {
+		s.allocated = size
+	}
+	return clean, err
 }
 
 // sealRecovered seals a segment that has a successor. Where the successor begins just at this
@@ -330,13 +350,8 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 	}
 	defer h.free()
 	n := int(s.entries.Load())
-	if s.vouched == 0 {
+	if n == 0 {
 		h.index.writeHeader(s.baseIndex)
-	} else if !h.index.holds(n) || h.index.checksum(n) != s.indexCRC {
-		l.opts.Logger.Warn("index is damaged and made anew", "file", s.path(indexSuffix))
-		if err := s.verifyIndex(h); err != nil {
-			return "", err
-		}
 	}
 	hist := *l.epochs.Load()
 	for pos := s.size.Load(); pos < fileSize; pos = s.size.Load() {

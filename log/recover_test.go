@@ -309,7 +309,12 @@ func TestDamagedOrOldCheckpoint(t *testing.T) {
 }
 
 func TestHalfCreatedSegmentIsDropped(t *testing.T) {
-	st := store(t, 20)
+	for _, checkpoint := range []uint64{0, 20, 30} {
+		testHalfCreatedSegment(t, store(t, checkpoint))
+	}
+}
+
+func testHalfCreatedSegment(t *testing.T, st *stored) {
 	hdr := segmentHeader{baseIndex: st.m.nextIndex(), prevTerm: st.m.lastTerm()}.append(nil, st.m.next)
 	zeros := make([]byte, 16<<10)
 	garbled := bytes.Clone(hdr)

@@ -180,9 +180,7 @@ func (p *Partition) onWriteError(err error) {
 		p.look()
 		return
 	}
-	p.looker.mu.Lock()
-	p.looker.broken = err
-	p.looker.mu.Unlock()
+	p.setBroken(err)
 	p.look()
 }
 
@@ -214,6 +212,7 @@ func (p *Partition) restart(cause error) {
 
 	old := p.inst.Load()
 	old.stop()
+	p.setBroken(nil) // from now on it is the next instance's
 	if hopeless(cause) {
 		p.giveUp(cause)
 		return
@@ -227,6 +226,7 @@ func (p *Partition) restart(cause error) {
 		p.giveUp(err)
 	default:
 		p.logger.Warn("log cannot be opened", "group", p.config.Group, "err", err)
+		p.setBroken(cause)
 		p.mu.Lock()
 		p.later(restartPause, p.look)
 		p.mu.Unlock()
@@ -257,11 +257,15 @@ func (p *Partition) replace(old, in *instance) {
 		in.log.Close()
 		return
 	}
-	p.looker.mu.Lock()
-	p.looker.broken = nil
-	p.looker.mu.Unlock()
 	old.log.Close()
 	p.look()
+}
+
+// setBroken says why the instance must be replaced; nil for one that need not.
+func (p *Partition) setBroken(err error) {
+	p.looker.mu.Lock()
+	p.looker.broken = err
+	p.looker.mu.Unlock()
 }
 
 // Remove stops the replica and deletes its files and, last, what the stable store has of it: a
