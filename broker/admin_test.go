@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -220,7 +221,7 @@ func TestTopicPartitionsComeInPages(t *testing.T) {
 		n := 0
 		for _, topic := range r.Topics {
 			for _, p := range topic.Partitions {
-				seen = append(seen, *topic.Topic+"-"+string('0'+rune(p.Partition)))
+				seen = append(seen, *topic.Topic+"-"+strconv.Itoa(int(p.Partition)))
 				n++
 			}
 		}

@@ -14,23 +14,23 @@ import (
 var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 5, b.apiVersions) })
 
 func (b *Broker) apiVersions(_ context.Context, req *kmsg.ApiVersionsRequest, resp *kmsg.ApiVersionsResponse) error {
-	if err := b.meant(req); err != nil {
-		resp.ErrorCode = err.Code
+	if resp.ErrorCode = b.meant(req); resp.ErrorCode != 0 {
 		return nil
 	}
 	b.apis.ApiVersions(req, resp, protocol.Features{FinalizedEpoch: int64(b.meta.Image().Index())})
 	return nil
 }
 
-// meant checks that the client's idea of whom it talks to, if it has one, is right.
-func (b *Broker) meant(req *kmsg.ApiVersionsRequest) *kerr.Error {
+// meant checks that the client's idea of whom it talks to, if it has one, is right; it returns
+// the code of the answer, 0 for yes.
+func (b *Broker) meant(req *kmsg.ApiVersionsRequest) int16 {
 	switch {
 	case req.ClusterID == nil && req.NodeID == -1:
-		return nil
+		return 0
 	case req.ClusterID == nil || req.NodeID == -1:
-		return kerr.InvalidRequest
+		return kerr.InvalidRequest.Code
 	case *req.ClusterID != b.meta.Image().ClusterID() || req.NodeID != b.id:
-		return kerr.RebootstrapRequired
+		return kerr.RebootstrapRequired.Code
 	}
-	return nil
+	return 0
 }

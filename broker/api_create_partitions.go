@@ -26,9 +26,11 @@ func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartition
 		in := &req.Topics[i]
 		out := kmsg.NewCreatePartitionsResponseTopic()
 		out.Topic = in.Topic
-		err := error(refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic)))
+		var err error
 		if seen[in.Topic] == 1 {
 			err = b.addPartitions(ctx, in, req.ValidateOnly)
+		} else {
+			err = refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic))
 		}
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)
 		resp.Topics = append(resp.Topics, out)

@@ -30,9 +30,11 @@ func (b *Broker) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest
 		}
 		out := kmsg.NewCreateTopicsResponseTopic()
 		out.Topic = in.Topic
-		err := error(refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic)))
+		var err error
 		if count[in.Topic] == 1 {
 			err = b.createTopic(ctx, in, req.ValidateOnly, &out)
+		} else {
+			err = refuse(kerr.InvalidRequest, fmt.Sprintf("The topic '%s' occurs more than once in the request.", in.Topic))
 		}
 		count[in.Topic] = 0
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)

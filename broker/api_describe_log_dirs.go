@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"golang.org/x/sys/unix"
 
 	"quorumlog/cluster"
 	"quorumlog/protocol"
@@ -17,9 +16,8 @@ var _ = route(func(b *Broker) protocol.API { return protocol.Serve(1, 5, b.descr
 func (b *Broker) describeLogDirs(_ context.Context, req *kmsg.DescribeLogDirsRequest, resp *kmsg.DescribeLogDirsResponse) error {
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = b.dataDir
-	var st unix.Statfs_t
-	if unix.Statfs(b.dataDir, &st) == nil {
-		dir.TotalBytes, dir.UsableBytes = int64(st.Blocks)*int64(st.Bsize), int64(st.Bavail)*int64(st.Bsize)
+	if total, free, err := diskSpace(b.dataDir); err == nil {
+		dir.TotalBytes, dir.UsableBytes = total, free
 	}
 	im := b.meta.Image()
 	if req.Topics == nil {

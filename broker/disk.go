@@ -29,11 +29,19 @@ func newDisk(dir string, reserve int64, log *slog.Logger) *disk {
 
 // freeBytes is what an unprivileged process may still write to the directory's filesystem.
 func freeBytes(dir string) (int64, error) {
+	_, free, err := diskSpace(dir)
+	return free, err
+}
+
+// diskSpace returns the bytes that the directory's filesystem has, and those that an unprivileged
+// process may still write.
+func diskSpace(dir string) (total, free int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	block := int64(st.Bsize) //nolint:unconvert // its type is another on other systems
+	return int64(st.Blocks) * block, int64(st.Bavail) * block, nil
 }
 
 // full reports whether producers must be refused.

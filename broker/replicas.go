@@ -228,7 +228,7 @@ func (x *replica) remove(log *slog.Logger) {
 	p := x.p
 	x.p = nil
 	x.mu.Unlock()
-	err := error(nil)
+	var err error
 	if p != nil {
 		err = p.Remove()
 	} else {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -156,7 +155,7 @@ func FuzzDecodeNode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := decodeNode(b)
 		if err == nil && (n.NodeID == nil || *n.NodeID < 0 || n.Directory.IsZero()) {
-			t.Fatal(fmt.Sprintf("%+v", n))
+			t.Fatalf("%+v", n)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -174,7 +173,7 @@ func TestAnEntryDecidedOnAnOlderImageChangesNothing(t *testing.T) {
 	m := open(t, t.TempDir())
 	old := m.Image()
 	m.change(records(ProducerIDsRecord{1000}))
-	if _, err := m.propose(old, []Record{ProducerIDsRecord{1000}}).wait(); err != errStale {
+	if _, err := m.propose(old, []Record{ProducerIDsRecord{1000}}).wait(); !errors.Is(err, errStale) {
 		t.Fatalf("answer %v", err)
 	}
 	calls := 0
@@ -317,7 +316,7 @@ func TestAFollowerThatIsFarBehindGetsASnapshot(t *testing.T) {
 }
 
 func TestAfterCloseChangesAreRefused(t *testing.T) {
-	m := open(t, t.TempDir(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+	m := open(t, t.TempDir(), func(o *Options) { o.Logger = slog.New(slog.DiscardHandler) })
 	m.close()
 	if _, err := m.Change(timeout(t), records(ProducerIDsRecord{1})); !errors.Is(err, ErrClosed) {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -43,7 +42,7 @@ func options(t testing.TB, dir string) (Options, *raftboltdb.BoltStore) {
 	}
 	return Options{
 		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Transport: newTransport(1), Stable: stable,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}, stable
 }
 

@@ -30,7 +30,7 @@ func TestADecisionThatFailsChangesNothing(t *testing.T) {
 	_, err := m.Change(t.Context(), func(*Image) ([]Record, error) {
 		return []Record{ProducerIDsRecord{Next: 7}}, refused
 	})
-	if err != refused || m.Image() != before {
+	if !errors.Is(err, refused) || m.Image() != before {
 		t.Fatalf("error %v, image %v", err, m.Image())
 	}
 	// Nor does one whose second record does not apply.

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"quorumlog/internal/hclogslog"
 )
@@ -93,7 +94,7 @@ func openStore(path string) (*raftboltdb.BoltStore, error) {
 			Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
 		},
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		err = errors.New("in use by another process")
 	}
 	if err != nil {

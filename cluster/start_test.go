@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -19,7 +18,7 @@ func node1(t testing.TB, dir string) func() {
 	m, err := Open(Options{
 		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Stable: stable.Group("cluster"),
 		Transport: replication.NewTransport(1).Group("cluster"),
-		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:    slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ type model struct {
 	first   uint64 // Raft index of entries[0]
 	entries []Entry
 	next    int64 // offset
-	start   int64
 }
 
 // batchOf returns a batch of n records, unnumbered.

@@ -219,11 +219,11 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 	}
 	if vouched = vouched && st.Size <= size; !vouched {
 		hdr, err := readHeader(s.path(dataSuffix), base)
-		if errors.Is(err, ErrFormat) {
-			return "", fmt.Errorf("%s: %w", s.path(dataSuffix), err)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errControl):
 			return fmt.Sprintf("%s has no valid header", s.path(dataSuffix)), nil
+		case err != nil: // of another format, or it cannot be read now: no reason to drop it
+			return "", fmt.Errorf("%s: %w", s.path(dataSuffix), err)
 		}
 		s = newSegment(l.dir, base, hdr)
 		s.files.cache = l.opts.Files
@@ -293,6 +293,7 @@ func fileSize(path string) (int64, error) {
 	return st.Size(), nil
 }
 
+// readHeader reads the header of a segment's file. Where there is none it returns errControl.
 func readHeader(path string, base int64) (segmentHeader, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -300,7 +301,9 @@ func readHeader(path string, base int64) (segmentHeader, error) {
 	}
 	defer f.Close()
 	b := make([]byte, segmentHeaderSize)
-	if _, err := f.ReadAt(b, 0); err != nil {
+	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		return segmentHeader{}, errControl
+	} else if err != nil {
 		return segmentHeader{}, err
 	}
 	return decodeHeader(b, base)
@@ -308,10 +311,7 @@ func readHeader(path string, base int64) (segmentHeader, error) {
 
 func decodeHeader(b []byte, base int64) (segmentHeader, error) {
 	batch, _, err := record.Split(b)
-	if err != nil {
-		return segmentHeader{}, err
-	}
-	if !batch.ValidCRC() || batch.BaseOffset() != base || !internal(batch) {
+	if err != nil || !batch.ValidCRC() || batch.BaseOffset() != base || !internal(batch) {
 		return segmentHeader{}, errControl
 	}
 	return parseSegmentHeader(batch)

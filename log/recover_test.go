@@ -19,7 +19,7 @@ type stored struct {
 
 // memoryDir is a directory in memory where there is one: thousands of crashes are to be tried.
 func memoryDir(t testing.TB) string {
-	dir, err := os.MkdirTemp("/dev/shm", "log-test-*")
+	dir, err := os.MkdirTemp("/dev/shm", "log-test-*") //nolint:usetesting // t.TempDir lies on the disk
 	if err != nil {
 		return t.TempDir()
 	}
@@ -146,9 +146,8 @@ func (st *stored) cutOrCorrupt(t *testing.T, committed uint64, at int64, change 
 	if m.nextIndex()-1 < committed {
 		o := testOptions()
 		o.SegmentBytes = 1200
-		if l, _, err := Open(dir, o); !errors.Is(err, ErrCorrupt) {
+		if _, _, err := Open(dir, o); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("byte %d: opened below the commit index: %v", at, err)
-			l.Close()
 		}
 		return
 	}

@@ -14,7 +14,6 @@ type Syncer struct {
 	mu      sync.Mutex
 	next    *round
 	running bool
-	closed  bool
 
 	// parallel is set where syncfs is slow (a filesystem shared with other writers).
 	parallel atomic.Bool

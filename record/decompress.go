@@ -96,7 +96,7 @@ func gunzip(dst, src []byte, max int) ([]byte, error) {
 
 // noEOF is for a stream that ended before it began: that is no regular end.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -186,6 +186,7 @@ func raftType(k log.Kind) raft.LogType {
 		return raft.LogBarrier
 	case log.KindConfiguration:
 		return raft.LogConfiguration
+	default:
+		return raft.LogCommand
 	}
-	return raft.LogCommand
 }

@@ -58,7 +58,7 @@ func TestStoreAssignsOffsetsInLogOrder(t *testing.T) {
 	if _, err := s.load(&got); !errors.Is(err, log.ErrNotFound) {
 		t.Errorf("an entry that was replaced: %v", err)
 	}
-	if err := s.GetLog(9, &got); err != raft.ErrLogNotFound {
+	if err := s.GetLog(9, &got); !errors.Is(err, raft.ErrLogNotFound) {
 		t.Errorf("beyond the end: %v", err)
 	}
 }
