@@ -221,6 +221,9 @@ func TestTopicPartitionsComeInPages(t *testing.T) {
 		n := 0
 		for _, topic := range r.Topics {
 			for _, p := range topic.Partitions {
+				if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+					t.Fatal("null where the Java client wants a list")
+				}
 				seen = append(seen, *topic.Topic+"-"+strconv.Itoa(int(p.Partition)))
 				n++
 			}

@@ -89,6 +89,8 @@ func (b *Broker) describePage(im *cluster.Image, t *cluster.Topic, first int32, 
 		}
 		p.Partition, p.LeaderID, p.LeaderEpoch = i, l.leader, l.epoch
 		p.Replicas, p.ISR, p.OfflineReplicas = t.Partitions[i].Replicas, l.isr, l.offline
+		// Raft needs neither; the Java client fails on null.
+		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
 		out.Partitions = append(out.Partitions, p)
 	}
 	return -1
