@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Syncer makes files durable for a whole node by group commit: whoever arrives while a round
-// runs goes into the next one. A round with one dirty file is one fdatasync; a round with
+// Syncer makes files durable for a whole node by group commit: whoever arrives while syncRounds
+// are running goes into the next one. A round with one dirty file is one fdatasync; a round with
 // several is one syncfs, whose cost does not grow with the number of partitions.
 type Syncer struct {
 	mu      sync.Mutex
 	next    *round
-	running bool
+	running int // rounds, at most syncRounds
 
 	// parallel is set where syncfs is slow (a filesystem shared with other writers).
 	parallel atomic.Bool
@@ -27,6 +27,10 @@ type round struct {
 	done  chan struct{}
 	err   error
 }
+
+// syncRounds is how many rounds may run at once. With two, whoever comes alone while another is
+// being served does not wait for it; with more, less is shared.
+const syncRounds = 2
 
 // NewSyncer returns a Syncer; it needs no goroutine while nothing is dirty.
 func NewSyncer() *Syncer {
@@ -45,9 +49,10 @@ func (s *Syncer) Sync(files ...*os.File) error {
 	}
 	r := s.next
 	r.dirty = append(r.dirty, files...)
-	lead := !s.running
+	lead := s.running < syncRounds
 	if lead {
-		s.running = true
+		s.next = nil
+		s.running++
 	}
 	s.mu.Unlock()
 	if lead {
@@ -60,14 +65,12 @@ func (s *Syncer) Sync(files ...*os.File) error {
 // run performs rounds: the caller's own at once, later ones on a goroutine so that the caller
 // is not kept by other people's work.
 func (s *Syncer) run(r *round) {
-	s.mu.Lock()
-	s.next = nil
-	s.mu.Unlock()
 	s.perform(r)
 	s.mu.Lock()
 	next := s.next
+	s.next = nil
 	if next == nil {
-		s.running = false
+		s.running--
 	}
 	s.mu.Unlock()
 	if next != nil {
