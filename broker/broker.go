@@ -39,6 +39,8 @@ type Config struct {
 	Settings *config.Values
 	Logger   *slog.Logger
 	Version  string
+
+	now func() time.Time // the wall clock; nil: the system's
 }
 
 // Voter is a first member of the metadata group.
@@ -78,7 +80,10 @@ type Broker struct {
 // configuration alone is refused before anything is written.
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b := &Broker{
-		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: time.Now,
+		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.now,
+	}
+	if b.now == nil {
+		b.now = time.Now
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -119,7 +124,7 @@ func (b *Broker) openStorage() error {
 		ID: b.id, Identity: dir.Identity(),
 		Files: log.NewFiles(0), Syncer: log.NewSyncer(),
 		Stable: b.stable, Transport: replication.NewTransport(b.id),
-		Logger: b.log.With("part", "replication"),
+		Logger: b.log.With("part", "replication"), Now: b.now,
 	}
 	b.disk = newDisk(b.dataDir, b.settings.Int("log.reserve.bytes"), b.log)
 	b.disk.check()

@@ -26,6 +26,15 @@ type testBroker struct {
 
 func startBroker(t testing.TB, settings map[string]string) *testBroker {
 	t.Helper()
+	b := newTestBroker(t, settings)
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+// newTestBroker is one that is not started yet.
+func newTestBroker(t testing.TB, settings map[string]string) *testBroker {
+	t.Helper()
 	b := &testBroker{t: t, cfg: Config{NodeID: 1, DataDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}}
 	if os.Getenv("BROKER_TEST_LOG") != "" {
 		b.cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -38,8 +47,6 @@ func startBroker(t testing.TB, settings map[string]string) *testBroker {
 	if b.cfg.Settings, err = config.NewValues(all); err != nil {
 		t.Fatal(err)
 	}
-	b.start()
-	t.Cleanup(b.stop)
 	return b
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"time"
 
 	"quorumlog/log"
@@ -10,11 +11,15 @@ import (
 func (b *Broker) retentionLoop() {
 	watch := time.NewTicker(diskInterval)
 	defer watch.Stop()
-	last := b.now()
+	begin := time.Now()
+	clock := clockGuard{wall: b.now()}
+	last := begin
 	for {
+		var ahead time.Duration
 		select {
 		case <-watch.C:
 			low := b.disk.check()
+			ahead = clock.look(b.now(), time.Since(begin))
 			every := time.Duration(b.settings.Int("log.retention.check.interval.ms")) * time.Millisecond
 			// A clock that jumps must neither stop retention nor make it spin: what counts is
 			// how long this process has been running.
@@ -25,12 +30,13 @@ func (b *Broker) retentionLoop() {
 			return
 		}
 		last = time.Now()
-		b.retainAll()
+		b.retainAll(ahead)
 	}
 }
 
-// retainAll applies every topic's retention to the replicas here.
-func (b *Broker) retainAll() {
+// retainAll applies every topic's retention to the replicas here, as of ahead before the clock's
+// time.
+func (b *Broker) retainAll(ahead time.Duration) {
 	for _, x := range b.replicas.list() {
 		if b.ctx.Err() != nil {
 			return
@@ -43,8 +49,11 @@ func (b *Broker) retainAll() {
 		r := log.Retention{Ms: -1, Bytes: -1} // what lies below the log start goes in any case
 		if c.Cleanup.Deletes() {
 			r.Ms, r.Bytes = c.RetentionMs, c.RetentionBytes
+			if r.Ms >= 0 {
+				r.Ms = min(r.Ms, math.MaxInt64-ahead.Milliseconds()) + ahead.Milliseconds()
+			}
 		}
-		p.ExpireProducers(b.now().UnixMilli() - b.settings.Int("producer.id.expiration.ms"))
+		p.ExpireProducers(b.now().Add(-ahead).UnixMilli() - b.settings.Int("producer.id.expiration.ms"))
 		freed, err := p.Retain(r)
 		if err != nil {
 			b.log.Warn("retention failed", "topic", x.topic, "partition", x.key.partition, "err", err)
