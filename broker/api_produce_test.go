@@ -173,25 +173,3 @@ func TestTimestampsBeyondTheTopicsBoundsAreRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestFullDiskRefusesProducersServesReadersAndRecovers(t *testing.T) {
-	b := startBroker(t, nil)
-	b.topic("t", 1, nil)
-	if got := b.produced(produceRequest("t", batchOf("before"))); got.ErrorCode != 0 {
-		t.Fatal(kerr.ErrorForCode(got.ErrorCode))
-	}
-	free := int64(0)
-	b.disk.free = func(string) (int64, error) { return free, nil }
-	b.disk.check()
-	if got := b.produced(produceRequest("t", batchOf("refused"))); got.ErrorCode != kerr.KafkaStorageError.Code {
-		t.Errorf("full disk: %v", kerr.ErrorForCode(got.ErrorCode))
-	}
-	if got := consumeN(t, b.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1); string(got[0].Value) != "before" {
-		t.Errorf("read %q", got[0].Value)
-	}
-	free = 1 << 40
-	b.disk.check()
-	if got := b.produced(produceRequest("t", batchOf("after"))); got.ErrorCode != 0 || got.BaseOffset != 1 {
-		t.Errorf("after space came back: %+v", got)
-	}
-}

@@ -40,7 +40,8 @@ type Config struct {
 	Logger   *slog.Logger
 	Version  string
 
-	now func() time.Time // the wall clock; nil: the system's
+	now  func() time.Time                        // the wall clock; nil: the system's
+	free func(dir string) (bytes int64, _ error) // free disk space; nil: the filesystem's
 }
 
 // Voter is a first member of the metadata group.
@@ -85,6 +86,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	if b.now == nil {
 		b.now = time.Now
 	}
+	b.disk = newDisk(cfg.DataDir, cfg.Settings.Int("log.reserve.bytes"), cfg.free, cfg.Logger)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -126,7 +128,6 @@ func (b *Broker) openStorage() error {
 		Stable: b.stable, Transport: replication.NewTransport(b.id),
 		Logger: b.log.With("part", "replication"), Now: b.now,
 	}
-	b.disk = newDisk(b.dataDir, b.settings.Int("log.reserve.bytes"), b.log)
 	b.disk.check()
 	return nil
 }

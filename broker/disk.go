@@ -23,8 +23,12 @@ type disk struct {
 	low atomic.Bool
 }
 
-func newDisk(dir string, reserve int64, log *slog.Logger) *disk {
-	return &disk{dir: dir, reserve: reserve, log: log, free: freeBytes}
+// newDisk watches with free, or with freeBytes where that is nil.
+func newDisk(dir string, reserve int64, free func(dir string) (int64, error), log *slog.Logger) *disk {
+	if free == nil {
+		free = freeBytes
+	}
+	return &disk{dir: dir, reserve: reserve, log: log, free: free}
 }
 
 // freeBytes is what an unprivileged process may still write to the directory's filesystem.

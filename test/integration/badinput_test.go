@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,26 +16,6 @@ import (
 
 	"quorumlog/internal/brokertest"
 )
-
-// anonymous is the memory of a process that is its own, not a file's, in bytes.
-func anonymous(t *testing.T, pid int) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kb << 10
-		}
-	}
-	t.Fatal("no RssAnon in the status of the process")
-	return 0
-}
 
 func TestHugeAnnouncementsCostNothingAndDisturbNobody(t *testing.T) {
 	b := brokertest.Start(t)

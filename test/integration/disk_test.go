@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -53,9 +52,7 @@ func TestFullDiskIsANormalDay(t *testing.T) {
 			if got := readAll(t, b, "ballast")[0]; len(got) < acked {
 				t.Fatalf("%d records were acknowledged, %d are there", acked, len(got))
 			}
-			if r, err := kadm.NewClient(client(t, b)).DeleteTopic(t.Context(), "ballast"); err != nil || r.Err != nil {
-				t.Fatal(err, r.Err)
-			}
+			deleteTopic(t, b, "ballast")
 			awaitProduce(t, client(t, b, opts...), "t")
 		})
 	}

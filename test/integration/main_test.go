@@ -44,6 +44,13 @@ func createTopic(t testing.TB, b *brokertest.Broker, name string, partitions int
 	}
 }
 
+func deleteTopic(t testing.TB, b *brokertest.Broker, name string) {
+	t.Helper()
+	if r, err := kadm.NewClient(client(t, b)).DeleteTopic(t.Context(), name); err != nil || r.Err != nil {
+		t.Fatalf("delete %s: %v %v", name, err, r.Err)
+	}
+}
+
 // readAll reads every record of a topic up to its end, by partition.
 func readAll(t testing.TB, b *brokertest.Broker, topic string) map[int32][]*kgo.Record {
 	t.Helper()

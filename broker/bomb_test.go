@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"quorumlog/record"
+)
+
+// withPayload is a batch of one record whose compressed part is replaced.
+func withPayload(codec record.Codec, payload []byte) []byte {
+	b := append(bytes.Clone(batchOf("v")[:record.HeaderSize]), payload...)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	b[22] = byte(codec)
+	recount(b)
+	return b
+}
+
+func TestCompressedPartsThatCannotBeUnpackedAreRefusedAndNothingIsAppended(t *testing.T) {
+	b := startBroker(t, nil)
+	b.topic("t", 1, nil)
+	// Of bombs one will do: what each codec makes of one is tested where they are.
+	bomb, err := record.Compress(record.Zstd, 0, nil, make([]byte, maxDecompressed+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := []byte("this is not compressed")
+	for name, records := range map[string][]byte{
+		"gzip":   withPayload(record.Gzip, garbage),
+		"snappy": withPayload(record.Snappy, garbage),
+		"lz4":    withPayload(record.LZ4, garbage),
+		"zstd":   withPayload(record.Zstd, garbage),
+		"a bomb": withPayload(record.Zstd, bomb),
+	} {
+		got := b.produced(produceRequest("t", records))
+		switch kerr.ErrorForCode(got.ErrorCode) {
+		case kerr.CorruptMessage, kerr.InvalidRecord, kerr.MessageTooLarge:
+		default:
+			t.Errorf("%s: %v", name, kerr.ErrorForCode(got.ErrorCode))
+		}
+	}
+	if got := b.produced(produceRequest("t", batchOf("good"))); got.ErrorCode != 0 || got.BaseOffset != 0 {
+		t.Errorf("a good batch afterwards: %+v", got)
+	}
+}

@@ -1,0 +1,67 @@
+package broker
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// startBrokerOnDisk is startBroker with as much free disk space as free says.
+func startBrokerOnDisk(t *testing.T, free func() int64) *testBroker {
+	t.Helper()
+	b := newTestBroker(t, nil)
+	b.cfg.free = func(string) (int64, error) { return free(), nil }
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+func TestFullDiskRefusesProducersServesReadersAndRecovers(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	b := startBrokerOnDisk(t, free.Load)
+	b.topic("t", 1, nil)
+	if got := b.produced(produceRequest("t", batchOf("before"))); got.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(got.ErrorCode))
+	}
+	free.Store(0)
+	b.disk.check()
+	if got := b.produced(produceRequest("t", batchOf("refused"))); got.ErrorCode != kerr.KafkaStorageError.Code {
+		t.Errorf("full disk: %v", kerr.ErrorForCode(got.ErrorCode))
+	}
+	if got := consumeN(t, b.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1); string(got[0].Value) != "before" {
+		t.Errorf("read %q", got[0].Value)
+	}
+	free.Store(1 << 40)
+	b.disk.check()
+	if got := b.produced(produceRequest("t", batchOf("after"))); got.ErrorCode != 0 || got.BaseOffset != 1 {
+		t.Errorf("after space came back: %+v", got)
+	}
+}
+
+// What may be deleted is deleted when space becomes short, long before its turn comes.
+func TestFullDiskIsFirstAnsweredByRetention(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	b := startBrokerOnDisk(t, free.Load)
+	b.topic("t", 1, map[string]*string{"retention.ms": ptr("1")})
+	b.produced(produceRequest("t", batchOf("old")))
+	x := b.replicas.get(b.meta.Image().Topic("t").ID, 0)
+	if err := x.partition().Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	moved := make(chan struct{}, 1)
+	defer x.partition().Watch(moved)()
+	free.Store(0)
+	deadline := time.After(10 * time.Second)
+	for x.partition().StartOffset() != 1 {
+		select {
+		case <-moved:
+		case <-deadline:
+			t.Fatal("ten seconds after the disk became full nothing was deleted")
+		}
+	}
+}
