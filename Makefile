@@ -57,7 +57,7 @@ docs: ## write the generated pages anew: docs/configuration.md, docs/apis.md
 	UPDATE_DOCS=1 go test -count=1 -run '^TestDocsAreCurrent' ./...
 
 vulncheck: ## known vulnerabilities of what is imported; needs the network (vuln.go.dev)
-	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+	scripts/vulncheck
 
 clean: ## remove what was built; data/ stays
 	rm -rf bin .cache

@@ -36,8 +36,8 @@ func TestCompressedPartsThatCannotBeUnpackedAreRefusedAndNothingIsAppended(t *te
 		"a bomb": withPayload(record.Zstd, bomb),
 	} {
 		got := b.produced(produceRequest("t", records))
-		switch kerr.ErrorForCode(got.ErrorCode) {
-		case kerr.CorruptMessage, kerr.InvalidRecord, kerr.MessageTooLarge:
+		switch got.ErrorCode {
+		case kerr.CorruptMessage.Code, kerr.InvalidRecord.Code, kerr.MessageTooLarge.Code:
 		default:
 			t.Errorf("%s: %v", name, kerr.ErrorForCode(got.ErrorCode))
 		}

@@ -56,3 +56,29 @@ func pages(t *testing.T) []string {
 	}
 	return all
 }
+
+func TestEveryPageIsInTheIndex(t *testing.T) {
+	linked := map[string]bool{}
+	for _, index := range []string{root + "/docs/README.md", root + "/docs/adr/README.md"} {
+		data, err := os.ReadFile(index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+			linked[filepath.Join(filepath.Dir(index), m[1])] = true
+		}
+	}
+	docs := 0
+	for _, page := range pages(t) {
+		if !strings.HasPrefix(page, root+"/docs/") || page == root+"/docs/README.md" {
+			continue
+		}
+		docs++
+		if !linked[filepath.Clean(page)] {
+			t.Errorf("%s is not in the index of its directory", strings.TrimPrefix(page, root+"/"))
+		}
+	}
+	if docs < 10 {
+		t.Errorf("only %d pages were found", docs)
+	}
+}

@@ -42,13 +42,13 @@ func cpuTime(t testing.TB, pid int) time.Duration {
 	// The second field is the program's name in parentheses, which may hold anything.
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	fields := strings.Fields(rest)
-	var ticks time.Duration
+	ticks := 0
 	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
+		n, err := strconv.Atoi(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticks += time.Duration(n)
+		ticks += n
 	}
-	return ticks * clockTick
+	return time.Duration(ticks) * clockTick
 }
