@@ -30,6 +30,7 @@ type Broker struct {
 	Dir string
 
 	t    testing.TB
+	raft string // where other nodes connect
 	args []string
 	proc *process // nil: not running
 }
@@ -39,13 +40,18 @@ type Broker struct {
 // stopped, and its log is shown if the test failed.
 func Start(t testing.TB, args ...string) *Broker {
 	t.Helper()
-	b := &Broker{Addr: "127.0.0.1:0", Dir: t.TempDir(), t: t, args: args}
+	b := newBroker(t, "127.0.0.1:0", args)
+	b.start()
+	return b
+}
+
+func newBroker(t testing.TB, raft string, args []string) *Broker {
+	b := &Broker{Addr: "127.0.0.1:0", Dir: t.TempDir(), t: t, raft: raft, args: args}
 	t.Cleanup(func() {
 		if b.proc != nil {
 			b.Stop()
 		}
 	})
-	b.start()
 	return b
 }
 
@@ -78,6 +84,21 @@ func (b *Broker) Stop() {
 	}
 }
 
+// Suspend stops the process with SIGSTOP until Resume, as a machine does that swaps or hangs.
+func (b *Broker) Suspend() {
+	b.t.Helper()
+	b.signal(syscall.SIGSTOP)
+}
+
+// Resume lets a suspended process go on.
+func (b *Broker) Resume() {
+	b.t.Helper()
+	b.signal(syscall.SIGCONT)
+}
+
+// Running reports whether there is a process.
+func (b *Broker) Running() bool { return b.proc != nil }
+
 // Pid is the process's number, for measuring it.
 func (b *Broker) Pid() int { return b.proc.cmd.Process.Pid }
 
@@ -86,8 +107,15 @@ func (b *Broker) Log() string { return b.proc.log.String() }
 
 func (b *Broker) start() {
 	b.t.Helper()
+	b.spawn()
+	b.awaitReady()
+}
+
+// spawn starts the process and does not wait for it.
+func (b *Broker) spawn() {
+	b.t.Helper()
 	args := append([]string{
-		"--listen", b.Addr, "--data-dir", b.Dir, "--raft-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json",
+		"--listen", b.Addr, "--data-dir", b.Dir, "--raft-listen", b.raft, "--admin-listen", "127.0.0.1:0", "--log-format", "json",
 	}, b.args...)
 	p, err := spawn(args)
 	if err != nil {
@@ -99,12 +127,17 @@ func (b *Broker) start() {
 			b.t.Logf("log of brokerd, pid %d:\n%s", p.cmd.Process.Pid, &p.log)
 		}
 	})
+}
+
+func (b *Broker) awaitReady() {
+	b.t.Helper()
+	p := b.proc
 	select {
 	case addr := <-p.ready:
 		b.Addr = addr
 	case <-p.done:
 		b.proc = nil
-		b.t.Fatalf("brokerd %s ended before it was ready: %s", strings.Join(args, " "), p.cmd.ProcessState)
+		b.t.Fatalf("brokerd %s ended before it was ready: %s", strings.Join(b.args, " "), p.cmd.ProcessState)
 	case <-time.After(startPatience):
 		b.t.Fatalf("brokerd was not ready after %s", startPatience)
 	}
