@@ -108,6 +108,20 @@ func (l *Log) Size() (n int64) {
 	return n
 }
 
+// SizeAfter is the bytes that follow the entry at a Raft index; those of all segments where that
+// is no longer held.
+func (l *Log) SizeAfter(i uint64) (n int64) {
+	for _, s := range l.list() {
+		switch {
+		case i < s.baseIndex:
+			n += s.size.Load()
+		case i+1 < s.nextIndex():
+			n += s.sizeFrom(int(i + 1 - s.baseIndex))
+		}
+	}
+	return n
+}
+
 // Segments is the number of segment files.
 func (l *Log) Segments() int { return len(l.list()) }
 

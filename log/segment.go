@@ -133,6 +133,16 @@ func (s *segment) ordinalAtPos(h *handle, pos int64, entries int) int {
 	return sort.Search(entries, func(i int) bool { return int64(h.index.at(i).pos) >= pos })
 }
 
+// sizeFrom is the bytes of entry i and those after it, 0 where the files cannot be opened.
+func (s *segment) sizeFrom(i int) int64 {
+	h, err := s.acquire()
+	if err != nil {
+		return 0
+	}
+	defer h.free()
+	return s.size.Load() - int64(h.index.at(i).pos)
+}
+
 func (s *segment) addHidden(i uint32) {
 	grown := append(*s.hidden.Load(), i) // readers see only their own length
 	s.hidden.Store(&grown)

@@ -168,6 +168,9 @@ func (p *Partition) afterApply(e effects) {
 	if e.lead != nil {
 		p.look()
 	}
+	if e.settings {
+		p.reconcile()
+	}
 	if e.err != nil {
 		p.onWriteError(e.err)
 	}

@@ -21,6 +21,8 @@ type instance struct {
 	store     *logStore
 	stable    *GroupStore
 	transport *GroupTransport
+	admission *admission
+	followers *followers
 	id        raft.ServerID
 }
 
@@ -57,7 +59,9 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 		return nil, err
 	}
 	in := &instance{log: l, id: id, stable: p.node.Stable.Group(p.config.Group)}
-	in.store = &logStore{log: l, current: p.current, applied: p.machine.appliedIndex}
+	in.admission = &admission{id: id}
+	in.followers = newFollowers(l.LastIndex, p.node.now)
+	in.store = &logStore{log: l, current: p.current, applied: p.machine.appliedIndex, hold: in.stable.setHolding}
 	in.store.durable.Store(l.LastIndex())
 	in.store.failed = func(err error) { p.onWriteError(err) }
 	if err := in.bootstrap(p.config.Voters, p.node); err != nil {
@@ -71,13 +75,16 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 			return nil, err
 		}
 	}
-	in.transport = p.node.Transport.Group(p.config.Group)
-	in.transport.load, in.transport.maxBytes = in.store.load, p.node.Limits.RequestBytes
+	in.transport = p.node.Transport.add(&GroupTransport{
+		name: p.config.Group, admission: in.admission, followers: in.followers,
+		load: in.store.load, maxBytes: p.node.Limits.RequestBytes,
+	})
 	in.raft, err = raft.NewRaft(raftConfig(id, p.node.Timing, p.logger), p.machine, in.store, in.stable, snapshots{p.machine}, in.transport)
 	if err != nil {
 		in.transport.Close()
 		return nil, err
 	}
+	in.admission.raft.Store(in.raft)
 	in.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
 		switch o.Data.(type) {
 		case raft.RaftState, raft.LeaderObservation:
@@ -89,9 +96,14 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 }
 
 // bootstrap gives an empty log its first entry, the membership. All first members write the
-// same one. A term that is behind the log is brought up: a crash may have come in between.
+// same one; a replica that is not among them, or that was evicted, waits to be added. A term that
+// is behind the log is brought up: a crash may have come in between.
 func (in *instance) bootstrap(voters []int32, n *Node) error {
-	if in.log.LastIndex() == 0 && len(voters) > 0 {
+	past := in.stable.past()
+	if in.log.LastIndex() == 0 && past == pastHolding {
+		return fmt.Errorf("%s: %w", in.log.Dir(), ErrEmptied)
+	}
+	if in.log.LastIndex() == 0 && past == pastNone && slices.Contains(voters, n.ID) {
 		c, err := n.configuration(voters)
 		if err != nil {
 			return err
@@ -102,6 +114,10 @@ func (in *instance) bootstrap(voters []int32, n *Node) error {
 		}
 	}
 	last := in.log.LastIndex()
+	if last == 0 {
+		return nil
+	}
+	in.stable.setHolding()
 	if last < in.log.FirstIndex() {
 		return nil
 	}

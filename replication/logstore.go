@@ -23,6 +23,8 @@ type logStore struct {
 	failed func(error)
 	// applied returns the index up to which nothing may ever be removed.
 	applied func() uint64
+	// hold makes it durable, before the first entry is acknowledged, that there are any.
+	hold func()
 
 	durable atomic.Uint64 // the last entry known to be on disk
 
@@ -108,6 +110,9 @@ func (s *logStore) store(logs []*raft.Log) error {
 		err = s.log.Sync()
 	}
 	if err == nil {
+		if before == 0 && s.hold != nil {
+			s.hold()
+		}
 		s.durable.Store(s.log.LastIndex())
 		return nil
 	}

@@ -45,6 +45,9 @@ type Timing struct {
 	// Campaign is the first pause before a group of one stands for election again after it had
 	// to step down; it doubles up to a hundredfold. Default 50 ms.
 	Campaign time.Duration
+	// Lag is Kafka's replica.lag.time.max.ms: a follower that has not had all of its leader's log
+	// for so long is out of sync. Default 30 s.
+	Lag time.Duration
 }
 
 // Limits bound what one partition keeps in memory. Zero fields take the default.
@@ -87,6 +90,7 @@ func (n *Node) setDefaults() error {
 	orDefault(&n.Timing.Lease, min(2*time.Second, n.Timing.Heartbeat))
 	orDefault(&n.Timing.Commit, 3*time.Second)
 	orDefault(&n.Timing.Campaign, 50*time.Millisecond)
+	orDefault(&n.Timing.Lag, 30*time.Second)
 	orDefault(&n.Limits.InflightBytes, 64<<20)
 	orDefault(&n.Limits.AppendWait, 5*time.Second)
 	orDefault(&n.Limits.RequestBytes, 1<<20)
@@ -99,6 +103,13 @@ func orDefault[T int | int64 | time.Duration](v *T, def T) {
 	if *v <= 0 {
 		*v = def
 	}
+}
+
+func (n *Node) now() time.Time {
+	if n.Now != nil {
+		return n.Now()
+	}
+	return time.Now()
 }
 
 // Close stops the node's background work and waits for it. Close the partitions first.

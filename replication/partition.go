@@ -22,6 +22,9 @@ type PartitionConfig struct {
 	// OnRole is told of every change of State, in order, from the partition's own goroutine. It
 	// must not block for long, nor call Close.
 	OnRole func(*Partition, State)
+	// OnMembership is told, on the leader, of every step that Reconcile takes, and when it is
+	// done, from a goroutine of its own. It must not call Close.
+	OnMembership func(*Partition, Membership)
 }
 
 // Partition is one replica of one partition: a log and a member of the Raft group that writes it.
@@ -47,9 +50,10 @@ type Partition struct {
 	proposals      proposals
 	role
 
-	looker   looker
-	watchers watchers
-	due      due
+	looker     looker
+	watchers   watchers
+	due        due
+	reconciler reconciler
 
 	answered []*Append // scratch of onApplied
 
@@ -86,6 +90,7 @@ func (n *Node) newPartition(c PartitionConfig) *Partition {
 	p.state.Store(&State{Leader: -1})
 	p.segmentBytes.Store(c.SegmentBytes)
 	p.segmentMs.Store(c.SegmentMs)
+	p.reconciler.init()
 	p.looker.running = true // nothing settles before the instance is known
 	return p
 }
@@ -150,6 +155,7 @@ func (p *Partition) close() error {
 
 func (p *Partition) shutdown() error {
 	p.looker.close()
+	p.reconciler.close()
 	p.cancelDue()
 	in := p.inst.Load()
 	in.stop()

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,6 +181,9 @@ func (p *Partition) publish(next State) bool {
 
 func (p *Partition) announce(s State) {
 	p.wakeWatchers()
+	if s.Leading {
+		p.reconcile()
+	}
 	if p.config.OnRole != nil {
 		p.config.OnRole(p, s)
 	}
@@ -232,78 +234,4 @@ func (p *Partition) later(pause time.Duration, f func()) {
 		}
 	})
 	p.timers[t] = struct{}{}
-}
-
-// Campaign makes this replica stand for election at once, whoever leads. It is for a group
-// whose leader is known to be gone.
-func (p *Partition) Campaign() { p.inst.Load().transport.Campaign() }
-
-// TransferLeadership hands the leadership to a node, or to the most advanced follower for -1.
-// It refuses new batches, lets those in flight finish, and leads on when the transfer fails.
-// ErrNotLeader is returned by a replica that does not lead.
-func (p *Partition) TransferLeadership(to int32) error {
-	p.mu.Lock()
-	if p.refusal != nil {
-		defer p.mu.Unlock()
-		return p.refusal
-	}
-	p.handing, p.refusal = true, ErrNotLeader
-	in := p.inst.Load()
-	p.look()
-	p.drain(handDrain)
-	lost := p.stepDown(ErrNotLeader)
-	p.mu.Unlock()
-	fail(lost, ErrNotLeader)
-
-	err := in.transfer(to, p.node)
-	p.mu.Lock()
-	p.handing, p.handed = false, err != nil
-	p.mu.Unlock()
-	p.look()
-	return err
-}
-
-// handDrain is how long a transfer waits for proposals in flight.
-const handDrain = time.Second
-
-// drain waits until nothing is in flight; the caller holds mu.
-func (p *Partition) drain(limit time.Duration) {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	for len(p.proposals.queue) > 0 && p.mark != nil {
-		if p.freed == nil {
-			p.freed = make(chan struct{})
-		}
-		freed := p.freed
-		p.mu.Unlock()
-		select {
-		case <-freed:
-			p.mu.Lock()
-		case <-deadline.C:
-			p.mu.Lock()
-			return
-		}
-	}
-}
-
-func (in *instance) transfer(to int32, n *Node) error {
-	future := in.raft.LeadershipTransfer
-	if to >= 0 {
-		id, err := n.serverID(to)
-		if err != nil {
-			return err
-		}
-		future = func() raft.Future { return in.raft.LeadershipTransferToServer(id, NodeAddress(to)) }
-	}
-	answer := make(chan error, 1)
-	go func() { answer <- future().Error() }()
-	select {
-	case err := <-answer:
-		if err != nil {
-			return fmt.Errorf("%w: %v", ErrUnavailable, err)
-		}
-		return nil
-	case <-time.After(2 * n.Timing.Heartbeat):
-		return fmt.Errorf("transfer of leadership: %w", ErrUnavailable)
-	}
 }

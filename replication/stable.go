@@ -253,21 +253,21 @@ const (
 	lastTermPause  = time.Second
 )
 
-// setTerm makes the term durable, however long the disk takes to recover: Raft panics when its
+// insist makes values durable, however long the disk takes to recover: Raft panics when its
 // term cannot be saved, and may do nothing before it is. When the instance is being stopped it
 // gives up silently: nobody is answered any more.
-func (g *GroupStore) setTerm(writes map[string][]byte) error {
+func (g *GroupStore) insist(writes map[string][]byte) {
 	for pause := firstTermPause; ; pause = min(2*pause, lastTermPause) {
 		err := g.store.set(writes)
 		if err == nil || errors.Is(err, errStableClosed) {
-			return nil
+			return
 		}
 		if l := g.store.logger.Load(); l != nil {
-			l.Error("raft term cannot be saved; the partition waits", "group", strings.TrimSuffix(g.prefix, "\x00"), "err", err)
+			l.Error("raft state cannot be saved; the partition waits", "group", strings.TrimSuffix(g.prefix, "\x00"), "err", err)
 		}
 		select {
 		case <-g.stopped:
-			return nil
+			return
 		case <-time.After(pause):
 		}
 	}
@@ -284,7 +284,8 @@ func (g *GroupStore) SetUint64(key []byte, val uint64) error {
 		g.mu.Unlock()
 		return nil
 	case keyTerm:
-		return g.setTerm(writes)
+		g.insist(writes)
+		return nil
 	}
 	return g.store.set(writes)
 }

@@ -62,6 +62,11 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	if g == nil {
 		return nil, fmt.Errorf("group %s: %w", group, errNoGroup)
 	}
+	if g.admission != nil {
+		if err := g.admission.check(request); err != nil {
+			return nil, fmt.Errorf("group %s: %w", group, err)
+		}
+	}
 	answer := make(chan raft.RPCResponse, 1)
 	rpc := raft.RPC{Command: request, RespChan: answer}
 	if handle := g.heartbeat.Load(); handle != nil && isHeartbeat(request) {
@@ -93,10 +98,15 @@ func isHeartbeat(request any) bool {
 
 // Group returns the raft.Transport of one group, which Close gives back.
 func (t *Transport) Group(name string) *GroupTransport {
-	g := &GroupTransport{node: t, name: name, rpcs: make(chan raft.RPC, rpcBacklog)}
+	return t.add(&GroupTransport{name: name})
+}
+
+// add completes a group's transport and makes it reachable.
+func (t *Transport) add(g *GroupTransport) *GroupTransport {
+	g.node, g.rpcs = t, make(chan raft.RPC, rpcBacklog)
 	g.life, g.end = context.WithCancel(context.Background())
 	t.mu.Lock()
-	t.groups[name] = g
+	t.groups[g.name] = g
 	t.mu.Unlock()
 	return g
 }
@@ -107,6 +117,8 @@ type GroupTransport struct {
 	name      string
 	rpcs      chan raft.RPC
 	heartbeat atomic.Pointer[func(raft.RPC)]
+	admission *admission // nil lets every request in
+	followers *followers // nil: nobody asks
 
 	// load fills in an entry's data, which stays valid until release; nil when all of it is there.
 	load     func(*raft.Log) (release func(), err error)
@@ -162,7 +174,7 @@ func (g *GroupTransport) call(to raft.ServerAddress, request, response any) erro
 
 // AppendEntries replicates to a peer. Entries beyond the byte bound are left for the next
 // request: Raft goes on after the last one that the request holds when it returns.
-func (g *GroupTransport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	held := make([]func(), 0, len(r.Entries))
 	defer func() {
 		for _, release := range held {
@@ -183,7 +195,15 @@ func (g *GroupTransport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, r
 			break
 		}
 	}
-	return g.call(to, r, response)
+	if g.followers == nil {
+		return g.call(to, r, response)
+	}
+	sent := g.followers.sending()
+	err := g.call(to, r, response)
+	if err == nil && response.Term == r.Term {
+		g.followers.answered(id, r, response.Success, sent)
+	}
+	return err
 }
 
 // RequestVote asks a peer for its vote.

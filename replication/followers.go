@@ -1,0 +1,107 @@
+package replication
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Follower is how far another member is, as its leader knows it.
+type Follower struct {
+	Match       uint64    // the last entry it has acknowledged in this term, 0 while unknown
+	LastContact time.Time // when it last answered; zero before
+	CaughtUp    time.Time // when it last had everything that its leader had
+}
+
+// followers watches the answers to a leader's AppendEntries: what they acknowledge is more than
+// Raft tells. It starts anew with every term.
+type followers struct {
+	last func() uint64 // the leader's last entry
+	now  func() time.Time
+
+	mu    sync.Mutex
+	term  uint64
+	since time.Time // of the first answer in this term
+	m     map[raft.ServerID]*follower
+}
+
+type follower struct {
+	Follower
+	// The leader's last entry when an earlier request was sent, and when that was: having so much
+	// now means to have been caught up then.
+	target logEnd
+}
+
+// logEnd is a leader's last entry at a time.
+type logEnd struct {
+	index uint64
+	at    time.Time
+}
+
+func newFollowers(last func() uint64, now func() time.Time) *followers {
+	return &followers{last: last, now: now, m: map[raft.ServerID]*follower{}}
+}
+
+// sending is called before a request; its result belongs to answered.
+func (f *followers) sending() logEnd { return logEnd{f.last(), f.now()} }
+
+// answered takes the answer to a request into account, given what sending returned.
+func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, success bool, sent logEnd) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Term < f.term {
+		return
+	}
+	if r.Term > f.term {
+		f.reset(r.Term)
+	}
+	x := f.m[id]
+	if x == nil {
+		x = &follower{}
+		f.m[id] = x
+	}
+	x.LastContact = f.now()
+	if success {
+		x.acknowledge(r.PrevLogEntry+uint64(len(r.Entries)), sent)
+	}
+}
+
+// reset begins a term; the caller holds mu.
+func (f *followers) reset(term uint64) {
+	f.term, f.since = term, f.now()
+	clear(f.m)
+}
+
+func (x *follower) acknowledge(index uint64, sent logEnd) {
+	x.Match = max(x.Match, index)
+	switch {
+	case x.Match >= sent.index:
+		x.CaughtUp = sent.at
+	case x.target.index > 0 && x.Match >= x.target.index && x.CaughtUp.Before(x.target.at):
+		x.CaughtUp = x.target.at
+	}
+	if x.Match >= x.target.index {
+		x.target = sent
+	}
+}
+
+// of returns what is known of a member in a term, nothing where nothing is.
+func (f *followers) of(term uint64, id raft.ServerID) Follower {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x := f.m[id]; x != nil && f.term == term {
+		return x.Follower
+	}
+	return Follower{}
+}
+
+// begun returns when the first answer in this term came, now where none has.
+func (f *followers) begun(term uint64) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.term == term {
+		return f.since
+	}
+	return f.now()
+}

@@ -1,0 +1,32 @@
+package replication
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// InSync returns the nodes whose replicas are in sync, as Kafka means it: they vote, and had all
+// of their leader's log within Timing.Lag. A new leader gives the others as long to show it. Only
+// the leader knows; others return nil.
+func (p *Partition) InSync(now time.Time) []int32 {
+	in, m, leading := p.membership()
+	if !leading {
+		return nil
+	}
+	begun := in.followers.begun(uint64(p.State().Epoch))
+	nodes := make([]int32, 0, len(m.Servers))
+	for _, s := range m.Servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		seen := m.follower(s.ID).CaughtUp
+		if seen.Before(begun) {
+			seen = begun
+		}
+		if s.ID == m.self || now.Sub(seen) <= p.node.Timing.Lag {
+			nodes = append(nodes, memberOf(s.ID).Node)
+		}
+	}
+	return nodes
+}

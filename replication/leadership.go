@@ -1,0 +1,181 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Campaign makes this replica stand for election at once, whoever leads, and without asking
+// first whether it would win (Raft's pre-vote). It is for a group whose leader is known to be
+// gone. A replica without a vote does nothing.
+func (p *Partition) Campaign() {
+	in := p.inst.Load()
+	if s, member := in.admission.suffrage(); member && s == raft.Voter {
+		in.transport.Campaign()
+	}
+}
+
+// successionPause is how long the next survivor gives the one before it to win.
+const successionPause = 150 * time.Millisecond
+
+// Succeed has a survivor take over from a node that is gone, where that led the group or nobody
+// does. Every survivor may be asked, each by its own node: they stand one after another, in the
+// order of the membership, as long as nobody leads, so that they do not split the votes. One that
+// lacks what another has loses, and the next is tried.
+func (p *Partition) Succeed(lost int32, down func(node int32) bool) {
+	rank, voter := p.inst.Load().rank(lost, down)
+	if !voter {
+		return
+	}
+	stand := func() {
+		if leader := p.State().Leader; leader < 0 || leader == lost {
+			p.Campaign()
+		}
+	}
+	if rank == 0 {
+		stand()
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closing {
+		p.later(time.Duration(rank)*successionPause, stand)
+	}
+}
+
+// rank counts the surviving voters before this one.
+func (in *instance) rank(lost int32, down func(int32) bool) (n int, voter bool) {
+	for _, s := range in.raft.GetConfiguration().Configuration().Servers {
+		switch node := memberOf(s.ID).Node; {
+		case s.Suffrage != raft.Voter:
+		case s.ID == in.id:
+			return n, true
+		case node != lost && !down(node):
+			n++
+		}
+	}
+	return 0, false
+}
+
+// handCatchUp is how long a transfer waits for the heir to catch up, before it refuses batches.
+const handCatchUp = 5 * time.Second
+
+// TransferLeadership hands the leadership to a node, or to the most advanced follower for -1.
+// It waits until that has nearly all of the log, then refuses new batches and lets those in
+// flight finish; it leads on when the transfer fails. ErrNotLeader is returned by a replica that
+// does not lead, ErrUnavailable where the heir has no vote, does not answer or does not catch up.
+func (p *Partition) TransferLeadership(to int32) error {
+	heir, err := p.awaitHeir(to)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.refusal != nil {
+		defer p.mu.Unlock()
+		return p.refusal
+	}
+	p.handing, p.refusal = true, ErrNotLeader
+	in := p.inst.Load()
+	p.look()
+	p.drain(handDrain)
+	lost := p.stepDown(ErrNotLeader)
+	p.mu.Unlock()
+	fail(lost, ErrNotLeader)
+
+	err = in.transfer(p.reconciler.life, heir, p.node.Timing.Heartbeat)
+	p.mu.Lock()
+	p.handing, p.handed = false, err != nil
+	p.mu.Unlock()
+	p.look()
+	return err
+}
+
+// awaitHeir waits until the heir is close behind, and returns its name.
+func (p *Partition) awaitHeir(to int32) (raft.ServerID, error) {
+	for deadline := time.Now().Add(handCatchUp); ; {
+		_, m, leading := p.membership()
+		if !leading {
+			return "", ErrNotLeader
+		}
+		id, voter := m.choose(to)
+		if voter && m.alive(id) && m.follower(id).Match+maxAppendEntries >= m.last {
+			return id, nil
+		}
+		if to >= 0 && !voter {
+			return "", fmt.Errorf("transfer of leadership: %w: node %d has no vote", ErrUnavailable, to)
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("transfer of leadership: %w: node %d does not catch up", ErrUnavailable, memberOf(id).Node)
+		}
+		select {
+		case <-time.After(heirPause):
+		case <-p.reconciler.life.Done():
+			return "", errClosing
+		}
+	}
+}
+
+// heirPause lies between two looks at an heir that is behind.
+const heirPause = 5 * time.Millisecond
+
+// choose returns the voter at a node, or the most advanced one that answers.
+func (m *membership) choose(to int32) (raft.ServerID, bool) {
+	if to < 0 {
+		var all []Member
+		for _, s := range m.Servers {
+			all = append(all, memberOf(s.ID))
+		}
+		id := m.heir(all)
+		return id, id != ""
+	}
+	for _, s := range m.Servers {
+		if s.Address == NodeAddress(to) && s.ID != m.self {
+			return s.ID, s.Suffrage == raft.Voter
+		}
+	}
+	return "", false
+}
+
+// handDrain is how long a transfer waits for proposals in flight.
+const handDrain = time.Second
+
+// drain waits until nothing is in flight; the caller holds mu.
+func (p *Partition) drain(limit time.Duration) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for len(p.proposals.queue) > 0 && p.mark != nil {
+		if p.freed == nil {
+			p.freed = make(chan struct{})
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		select {
+		case <-freed:
+			p.mu.Lock()
+		case <-deadline.C:
+			p.mu.Lock()
+			return
+		}
+	}
+}
+
+func (in *instance) transfer(ctx context.Context, heir raft.ServerID, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*limit)
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() {
+		answer <- in.raft.LeadershipTransferToServer(heir, NodeAddress(memberOf(heir).Node)).Error()
+	}()
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fmt.Errorf("transfer of leadership: %w: %v", ErrUnavailable, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("transfer of leadership: %w: %w", ErrUnavailable, ctx.Err())
+	}
+}
