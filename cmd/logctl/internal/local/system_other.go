@@ -1,0 +1,19 @@
+//go:build !unix || solaris || aix
+
+package local
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// detached asks for nothing where the system has no sessions.
+func detached() *syscall.SysProcAttr { return nil }
+
+// Lock opens the lock file; here nothing keeps a second logctl out.
+func Lock(dir string) (*os.File, error) {
+	return openLock(dir)
+}
+
+func used(info fs.FileInfo) int64 { return info.Size() }
