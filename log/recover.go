@@ -430,10 +430,9 @@ func (l *Log) cutAfter(c *Checkpoint, bases []int64, why string) error {
 	if err := l.reaches(c); err != nil {
 		return err
 	}
-	if segs := l.list(); len(segs) > 0 && segs[len(segs)-1].baseOffset == bases[0] {
-		if size, err := fileSize(l.active().path(dataSuffix)); err == nil {
-			l.note(size-l.active().size.Load(), why)
-		}
+	segs := l.list()
+	cut := len(segs) > 0 && segs[len(segs)-1].baseOffset == bases[0]
+	if cut {
 		bases = bases[1:]
 	}
 	for _, base := range bases {
@@ -442,6 +441,11 @@ func (l *Log) cutAfter(c *Checkpoint, bases []int64, why string) error {
 			return err
 		} else if !empty {
 			return corrupt(path, "it holds entries, but the log before it ends: %s", why)
+		}
+	}
+	if cut {
+		if size, err := fileSize(l.active().path(dataSuffix)); err == nil {
+			l.note(size-l.active().size.Load(), why)
 		}
 	}
 	for _, base := range slices.Backward(bases) {
