@@ -137,6 +137,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	const group = "cluster"
 	b.meta, err = cluster.Open(cluster.Options{
 		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
+		Voters:    []cluster.Voter{{ID: b.id, Identity: b.dir.Identity()}},
 		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
 		Logger: b.log.With("part", "metadata"),
 	})

@@ -43,6 +43,8 @@ var answers = []struct {
 	{cluster.ErrTooManyPartitions, kerr.PolicyViolation},
 	{cluster.ErrInvalidRequest, kerr.InvalidRequest},
 	{cluster.ErrUnknownBroker, kerr.BrokerIDNotRegistered},
+	{cluster.ErrBrokerInUse, kerr.InvalidRequest},
+	{cluster.ErrNoReassignment, kerr.NoReassignmentInProgress},
 	{cluster.ErrDuplicateBroker, kerr.DuplicateBrokerRegistration},
 	{cluster.ErrNotController, kerr.NotController},
 	{cluster.ErrClosed, kerr.NotController},

@@ -44,7 +44,7 @@ func TestTopicNamesFollowKafkasRules(t *testing.T) {
 }
 
 func TestCreateTopicRefusesInKafkasWords(t *testing.T) {
-	i := with(t, brokersIn(3), TopicRecord{Topic{"a.b", TopicID{1}, []Partition{{[]int32{1}}}, nil}},
+	i := with(t, brokersIn(3), TopicRecord{Topic{"a.b", TopicID{1}, []Partition{{Replicas: []int32{1}}}, nil}},
 		BrokerFenceRecord{3, true})
 	by := func(as ...Assignment) NewTopic {
 		return NewTopic{Name: "t", Partitions: -1, ReplicationFactor: -1, Assignments: as}
@@ -93,13 +93,13 @@ func TestCreateTopicTakesDefaultsAndAssignments(t *testing.T) {
 	}
 	a := made(NewTopic{Name: "t", Partitions: -1, ReplicationFactor: -1, Configs: map[string]string{"a": "b"},
 		Assignments: []Assignment{{1, []int32{3, 1}}, {0, []int32{2, 3}}}})
-	if want := []Partition{{[]int32{2, 3}}, {[]int32{3, 1}}}; !reflect.DeepEqual(a.Partitions, want) || a.Configs["a"] != "b" {
+	if want := []Partition{{Replicas: []int32{2, 3}}, {Replicas: []int32{3, 1}}}; !reflect.DeepEqual(a.Partitions, want) || a.Configs["a"] != "b" {
 		t.Fatalf("assignment: %+v", a)
 	}
 }
 
 func TestPartitionsAreAddedInKafkasWords(t *testing.T) {
-	i := with(t, brokersIn(3), TopicRecord{Topic{"t", TopicID{1}, []Partition{{[]int32{1, 2}}, {[]int32{2, 3}}}, nil}})
+	i := with(t, brokersIn(3), TopicRecord{Topic{"t", TopicID{1}, []Partition{{Replicas: []int32{1, 2}}, {Replicas: []int32{2, 3}}}, nil}})
 	for _, c := range []struct {
 		topic  string
 		count  int32
@@ -192,36 +192,8 @@ func TestFencedBrokersComeLastAndNeverLead(t *testing.T) {
 	}
 }
 
-func TestABrokerIdBelongsToOneDataDirectory(t *testing.T) {
-	b := Broker{ID: 1, Identity: "A", Incarnation: "1"}
-	i := with(t, new(Image), must(RegisterBroker(new(Image), b))(t)...)
-	if rs := must(RegisterBroker(i, b))(t); rs != nil {
-		t.Fatalf("registered again: %v", rs)
-	}
-	other := b
-	other.Identity = "B"
-	_, err := RegisterBroker(i, other)
-	refused(t, err, ErrDuplicateBroker, "A", "B")
-	b.Incarnation = "2"
-	i = with(t, i, must(RegisterBroker(i, b))(t)...)
-	i = with(t, i, must(FenceBroker(i, 1, true))(t)...)
-	if got := i.Broker(1); got.Incarnation != "2" || !got.Fenced {
-		t.Fatalf("%+v", got)
-	}
-	i = with(t, i, must(UnregisterBroker(i, 1))(t)...)
-	if i.Broker(1) != nil {
-		t.Fatal("still registered")
-	}
-	_, err = FenceBroker(i, 1, true)
-	refused(t, err, ErrUnknownBroker, "Broker ID 1 is not currently registered")
-	_, err = UnregisterBroker(i, 1)
-	refused(t, err, ErrUnknownBroker, "Broker ID 1 is not currently registered")
-	_, err = RegisterBroker(i, Broker{ID: -1})
-	refused(t, err, ErrInvalidRequest, "-1")
-}
-
 func TestOnlyDifferentSettingsNeedRecords(t *testing.T) {
-	i := with(t, brokersIn(1), TopicRecord{Topic{"t", TopicID{1}, []Partition{{[]int32{1}}}, map[string]string{"a": "1"}}})
+	i := with(t, brokersIn(1), TopicRecord{Topic{"t", TopicID{1}, []Partition{{Replicas: []int32{1}}}, map[string]string{"a": "1"}}})
 	for _, r := range []Resource{{TopicResource, "t"}, ClusterDefault, BrokerConfig(1), {GroupResource, "g"}, {ClientMetricsResource, "m"}} {
 		j := with(t, i, must(SetConfigs(i, r, []ConfigChange{{"a", ptr("1")}, {"b", ptr("2")}, {"c", nil}}))(t)...)
 		if got := j.Config(r); len(got) != 2 || got["a"] != "1" || got["b"] != "2" {
@@ -251,7 +223,7 @@ func TestOnlyDifferentSettingsNeedRecords(t *testing.T) {
 }
 
 func TestTopicsAreDeletedByNameAndById(t *testing.T) {
-	i := with(t, brokersIn(1), TopicRecord{Topic{"t", TopicID{1}, []Partition{{[]int32{1}}}, nil}})
+	i := with(t, brokersIn(1), TopicRecord{Topic{"t", TopicID{1}, []Partition{{Replicas: []int32{1}}}, nil}})
 	for _, rs := range [][]Record{must(DeleteTopic(i, "t"))(t), must(DeleteTopicByID(i, TopicID{1}))(t)} {
 		j := with(t, i, rs...)
 		if j.Topic("t") != nil || j.TopicByID(TopicID{1}) != nil || len(j.Topics()) != 0 || j.Partitions() != 0 {

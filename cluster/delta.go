@@ -80,6 +80,32 @@ func (d *delta) topic(id TopicID) (*Topic, error) {
 	return &c, nil
 }
 
+// countEpochs counts up the epoch of every partition that names a broker, whose data directory
+// is not what it was.
+func (d *delta) countEpochs(id int32) {
+	for _, t := range d.next.byName.all() {
+		if partitions := countedUp(t.Partitions, id); partitions != nil {
+			c := *t
+			c.Partitions = partitions
+			d.putTopic(&c)
+		}
+	}
+}
+
+// countedUp returns a changed copy, or nil where no partition names the broker.
+func countedUp(old []Partition, id int32) (changed []Partition) {
+	for n, p := range old {
+		if !slices.Contains(p.Replicas, id) {
+			continue
+		}
+		if changed == nil {
+			changed = slices.Clone(old)
+		}
+		changed[n].Epoch++
+	}
+	return changed
+}
+
 func (d *delta) putBroker(b *Broker) {
 	d.cloneBrokers()
 	n, found := d.next.findBroker(b.ID)

@@ -25,12 +25,16 @@ var (
 	ErrInvalidReplicationFactor = errors.New("invalid replication factor")
 	// ErrInvalidReplicaAssignment: an explicit placement that cannot be (INVALID_REPLICA_ASSIGNMENT).
 	ErrInvalidReplicaAssignment = errors.New("invalid replica assignment")
+	// ErrNoReassignment: the partition does not move (NO_REASSIGNMENT_IN_PROGRESS).
+	ErrNoReassignment = errors.New("no reassignment in progress")
 	// ErrInvalidRequest: fields that exclude each other or make no sense (INVALID_REQUEST).
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrUnknownBroker: no broker of that id is registered (BROKER_ID_NOT_REGISTERED).
 	ErrUnknownBroker = errors.New("broker id not registered")
 	// ErrDuplicateBroker: the id belongs to another data directory (DUPLICATE_BROKER_REGISTRATION).
 	ErrDuplicateBroker = errors.New("duplicate broker registration")
+	// ErrBrokerInUse: the broker has replicas, so it cannot be forgotten (INVALID_REQUEST).
+	ErrBrokerInUse = errors.New("broker has replicas")
 )
 
 // What Metadata.Change and Open return.

@@ -18,12 +18,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// trio is three members over in-memory routes.
+// trio is three members over in-memory routes; the first founds the group.
 type trio struct {
 	t       *testing.T
 	members [3]*member
 	routes  [3]memTransport
 	dirs    [3]string
+	onRole  [3]func(leader int32, term uint64, leading bool)
 }
 
 var trioVoters = []Voter{{1, "A"}, {2, "B"}, {3, "C"}}
@@ -48,20 +49,30 @@ func (x *trio) start(n int) {
 		}
 	}
 	x.members[n] = open(x.t, x.dirs[n], func(o *Options) {
-		o.NodeID, o.Identity, o.Voters, o.Transport = v.ID, v.Identity, trioVoters, x.routes[n]
+		o.NodeID, o.Identity, o.Transport = v.ID, v.Identity, x.routes[n]
+		o.Voters = nil
+		if n == 0 {
+			o.Voters = trioVoters
+		}
+		o.OnRole = x.onRole[n]
 		o.HeartbeatTimeout = 300 * time.Millisecond
 	})
 }
 
 // stop closes a member, and drops what is on its way to it.
 func (x *trio) stop(n int) {
+	x.cut(n)
+	x.members[n].close()
+}
+
+// cut takes a member off the network.
+func (x *trio) cut(n int) {
 	x.routes[n].DisconnectAll()
 	for other, r := range x.routes {
-		if other != n {
+		if other != n && r.InmemTransport != nil {
 			r.Disconnect(x.routes[n].LocalAddr())
 		}
 	}
-	x.members[n].close()
 }
 
 // leader waits for a member other than those excluded to lead.
@@ -147,12 +158,7 @@ func TestALeaderWithoutAMajorityDoesNotDecide(t *testing.T) {
 	lost := int(old.opts.NodeID) - 1
 	old.change(register(Broker{ID: 1, Identity: "A"}))
 	x.agree(x.members[:]...)
-	for n, r := range x.routes {
-		if n != lost {
-			r.Disconnect(x.routes[lost].LocalAddr())
-			x.routes[lost].Disconnect(r.LocalAddr())
-		}
-	}
+	x.cut(lost)
 	if _, err := old.Change(timeout(t), create("lost", 1)); !errors.Is(err, ErrNotController) {
 		t.Fatalf("a leader alone answered %v", err)
 	}
@@ -264,7 +270,7 @@ func TestOpenRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	open(t, dir).close()
 
 	o, stable := options(t, dir)
-	o.Identity = "B"
+	o.Identity, o.Voters = "B", []Voter{{1, "B"}}
 	_, err := Open(o)
 	stable.Close()
 	refused(t, err, err, o.Dir, "node 1", "data directory A", "B")
@@ -281,10 +287,9 @@ func TestOpenRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	}
 }
 
-func TestANodeThatIsNoVoterWaits(t *testing.T) {
-	m := open(t, t.TempDir(), func(o *Options) {
-		o.Voters = []Voter{{2, "B"}}
-	})
+func TestANodeThatFoundsNothingWaits(t *testing.T) {
+	m := open(t, t.TempDir(), func(o *Options) { o.Voters = nil })
+	m.Campaign()
 	_, err := m.Change(timeout(t), records(ProducerIDsRecord{1}))
 	var not *NotControllerError
 	if !errors.As(err, &not) || not.Leader != -1 || m.Image().ClusterID() != "" {

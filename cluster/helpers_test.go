@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +43,7 @@ func options(t testing.TB, dir string) (Options, *raftboltdb.BoltStore) {
 		t.Fatal(err)
 	}
 	return Options{
-		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Transport: newTransport(1), Stable: stable,
+		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Voters: []Voter{{1, "A"}}, Transport: newTransport(1), Stable: stable,
 		Logger: slog.New(slog.DiscardHandler),
 	}, stable
 }
@@ -88,6 +90,17 @@ func create(name string, partitions int32) func(*Image) ([]Record, error) {
 		return CreateTopic(i, NewTopic{Name: name, Partitions: partitions, ReplicationFactor: 1}, nil)
 	}
 }
+
+// topicOn makes a topic with these replicas.
+func topicOn(name string, replicas ...[]int32) TopicRecord {
+	t := Topic{Name: name, ID: NewTopicID(nil)}
+	for _, r := range replicas {
+		t.Partitions = append(t.Partitions, Partition{Replicas: r})
+	}
+	return TopicRecord{t}
+}
+
+func stringReader(s string) io.Reader { return strings.NewReader(s) }
 
 func register(b Broker) func(*Image) ([]Record, error) {
 	return func(i *Image) ([]Record, error) { return RegisterBroker(i, b) }

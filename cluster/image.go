@@ -35,10 +35,36 @@ type Topic struct {
 	Configs map[string]string
 }
 
-// Partition is one partition's placement; its index is its place in Topic.Partitions.
+// Partition is one partition's placement; its index is its place in Topic.Partitions. The zero
+// values of Adding, Removing and Epoch are those of a partition as it was created.
 type Partition struct {
-	// Replicas are node ids, the preferred leader first.
+	// Replicas are node ids, the preferred leader first. While the partition moves (KIP-455) they
+	// are the target, followed by what is to go.
 	Replicas []int32
+	// Adding are the replicas that the move brought in: without them are the original ones, to
+	// which a cancelled move returns. Removing are those that go at its end. A replica that an
+	// earlier target brought in and the present one does not want is in both.
+	Adding, Removing []int32
+	// Epoch counts the changes of the placement, and of the data directory behind any of the
+	// Replicas. All who see epoch 0 see the same directories: those of the creation.
+	Epoch int32
+}
+
+// Moving reports whether replicas are to come or to go.
+func (p Partition) Moving() bool { return len(p.Adding) > 0 || len(p.Removing) > 0 }
+
+// Target is where the partition is to be: all of Replicas unless it moves.
+func (p Partition) Target() []int32 { return without(p.Replicas, p.Removing) }
+
+// original is where the partition was before it began to move.
+func (p Partition) original() []int32 { return without(p.Replicas, p.Adding) }
+
+// without returns the ids that are not excluded; ids itself where none is.
+func without(ids, excluded []int32) []int32 {
+	if len(excluded) == 0 {
+		return ids
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return slices.Contains(excluded, id) })
 }
 
 // Broker is one registered broker; immutable.

@@ -44,9 +44,11 @@ type Options struct {
 	// NodeID and Identity (the data directory's UUID) name this member.
 	NodeID   int32
 	Identity string
-	// Voters are the first members, equal on each of them; none means this node alone. They count
-	// for an empty directory only: afterwards the log says who is a member. A node that is not
-	// among them waits to be added.
+	// Voters found the group: they are its first members, this one among them. Exactly one node of
+	// a cluster may name them, and only where none of the others knows the cluster yet (the lowest
+	// id of those that the operator listed, say; a node alone names itself). The others name none:
+	// they found nothing, and learn from the founder's log who is a member. Voters count for an
+	// empty directory only.
 	Voters []Voter
 	// Transport carries the group's RPCs; its address is the node id in decimal. Close closes it.
 	Transport Transport
@@ -54,6 +56,12 @@ type Options struct {
 	Stable raft.StableStore
 	// Logger is slog's default where nil.
 	Logger *slog.Logger
+
+	// OnRole is told what this node knows of the group's leader (-1 for none), and whether it is
+	// itself the leader that may decide: it has applied what earlier ones committed. It is called
+	// for the state at the start and for every change, in order, from one goroutine; it must not
+	// block, nor call Close. Of changes in quick succession only the last may be told.
+	OnRole func(leader int32, term uint64, leading bool)
 
 	// HeartbeatTimeout is also the election timeout; 0 means 3 s. The leader's lease is half of it.
 	HeartbeatTimeout time.Duration
@@ -64,7 +72,7 @@ type Options struct {
 // Metadata is this node's member of the metadata group.
 //
 // Its goroutines: Raft's own, of which one applies (it alone stores images and calls watchers),
-// and lead, which alone changes the role.
+// and lead, which alone changes the role and calls OnRole.
 type Metadata struct {
 	opts   Options
 	log    *slog.Logger
@@ -85,6 +93,8 @@ type Metadata struct {
 	role     role
 	turned   chan struct{} // closed and replaced when lead has looked at the role
 	watchers []*watcher    // replaced, never changed
+
+	told told // lead's alone
 }
 
 // role is what this node is to the group.
@@ -98,8 +108,8 @@ const (
 
 type watcher struct{ call func(old, new *Image) }
 
-// Open starts the member and replays its log. A node alone leads when Open returns, and has
-// named the cluster; others follow, or wait for a leader. Errors: ErrNewerVersion, ErrCorrupt,
+// Open starts the member and replays its log. The only voter of a group leads when Open returns,
+// and has named the cluster; others follow, or wait for a leader. Errors: ErrNewerVersion, ErrCorrupt,
 // and those of the disk.
 func Open(o Options) (*Metadata, error) {
 	if o.Transport == nil || o.Stable == nil || o.Identity == "" {
@@ -118,7 +128,7 @@ func Open(o Options) (*Metadata, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata in %s: %w", o.Dir, err)
 	}
-	go m.lead()
+	go m.lead(m.observe())
 	if alone {
 		if err := m.leadAlone(); err != nil {
 			m.Close()
@@ -145,8 +155,20 @@ func (m *Metadata) leadAlone() error {
 }
 
 // Campaign makes this member stand for election at once, against a leader that may still be
-// there: it is right for a group of one, and once a majority agrees that the leader is gone.
-func (m *Metadata) Campaign() { m.opts.Transport.Campaign() }
+// there: it is right for a group of one, and once a majority agrees that the leader is gone. One
+// that has no vote, or does not know yet of any member, stays as it is.
+func (m *Metadata) Campaign() {
+	for _, s := range m.servers() {
+		if s.Suffrage == raft.Voter && s.ID == serverID(m.self()) {
+			m.opts.Transport.Campaign()
+		}
+	}
+}
+
+// servers are the members of the latest configuration, committed or not.
+func (m *Metadata) servers() []raft.Server {
+	return m.raft.GetConfiguration().Configuration().Servers // never fails: it is read from memory
+}
 
 // Image returns the current image: on the leader it holds every change that was acknowledged.
 func (m *Metadata) Image() *Image { return m.image.Load() }
@@ -218,20 +240,19 @@ type Quorum struct {
 	Term   uint64
 	// Committed, Applied and Last are log indexes of this node.
 	Committed, Applied, Last uint64
-	Voters                   []Voter
+	// Voters elect and commit; Observers only follow the log.
+	Voters, Observers []Voter
 }
 
 // Quorum describes the group.
 func (m *Metadata) Quorum() Quorum {
 	q := Quorum{Committed: m.raft.CommitIndex(), Applied: m.raft.AppliedIndex(), Last: m.raft.LastIndex()}
 	q.Leader, q.Term = m.Leader()
-	f := m.raft.GetConfiguration()
-	if f.Error() != nil {
-		return q
-	}
-	for _, s := range f.Configuration().Servers {
+	for _, s := range m.servers() {
 		if s.Suffrage == raft.Voter {
 			q.Voters = append(q.Voters, voterOf(s))
+		} else {
+			q.Observers = append(q.Observers, voterOf(s))
 		}
 	}
 	return q

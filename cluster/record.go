@@ -85,7 +85,8 @@ func (r FeatureRecord) apply(d *delta) error {
 	return nil
 }
 
-// BrokerRecord registers a broker, in place of any earlier registration of its id.
+// BrokerRecord registers a broker, in place of any earlier registration of its id. With another
+// data directory it counts up the epoch of every partition that names the broker.
 type BrokerRecord struct{ Broker Broker }
 
 func (BrokerRecord) kind() recordKind { return kindBroker }
@@ -110,6 +111,10 @@ func decodeBroker(r *reader, _ uint64) Record {
 }
 
 func (r BrokerRecord) apply(d *delta) error {
+	n, known := d.next.findBroker(r.Broker.ID)
+	if !known || d.next.brokers[n].Identity != r.Broker.Identity {
+		d.countEpochs(r.Broker.ID)
+	}
 	d.putBroker(&r.Broker)
 	return nil
 }
@@ -142,7 +147,8 @@ func (r BrokerFenceRecord) apply(d *delta) error {
 	return nil
 }
 
-// BrokerRemovedRecord takes a broker's registration back.
+// BrokerRemovedRecord takes a broker's registration back. Partitions that name it still are
+// counted up, as its id may come back with another data directory.
 type BrokerRemovedRecord struct{ ID int32 }
 
 func (BrokerRemovedRecord) kind() recordKind         { return kindBrokerRemoved }
@@ -155,6 +161,7 @@ func (r BrokerRemovedRecord) apply(d *delta) error {
 		return unknownBroker(r.ID)
 	}
 	d.removeBroker(n)
+	d.countEpochs(r.ID)
 	return nil
 }
 
@@ -236,11 +243,12 @@ func (r PartitionsRecord) apply(d *delta) error {
 	return nil
 }
 
-// ReplicasRecord changes the placement of one partition.
+// ReplicasRecord changes the placement of one partition, and counts its epoch up.
 type ReplicasRecord struct {
 	Topic     TopicID
 	Partition int32
-	Replicas  []int32
+	// As in Partition.
+	Replicas, Adding, Removing []int32
 }
 
 func (ReplicasRecord) kind() recordKind { return kindReplicas }
@@ -249,10 +257,12 @@ func (r ReplicasRecord) encode(w *writer) {
 	w.id(r.Topic)
 	w.int(int64(r.Partition))
 	w.ints(r.Replicas)
+	w.ints(r.Adding)
+	w.ints(r.Removing)
 }
 
 func decodeReplicas(r *reader, _ uint64) Record {
-	return ReplicasRecord{Topic: r.id(), Partition: r.int32(), Replicas: r.ints()}
+	return ReplicasRecord{Topic: r.id(), Partition: r.int32(), Replicas: r.ints(), Adding: r.ints(), Removing: r.ints()}
 }
 
 func (r ReplicasRecord) apply(d *delta) error {
@@ -263,8 +273,9 @@ func (r ReplicasRecord) apply(d *delta) error {
 	if r.Partition < 0 || int(r.Partition) >= len(t.Partitions) {
 		return refuse(ErrUnknownTopic, "topic %s has no partition %d", t.Name, r.Partition)
 	}
+	epoch := t.Partitions[r.Partition].Epoch + 1
 	t.Partitions = slices.Clone(t.Partitions)
-	t.Partitions[r.Partition] = Partition{Replicas: r.Replicas}
+	t.Partitions[r.Partition] = Partition{Replicas: r.Replicas, Adding: r.Adding, Removing: r.Removing, Epoch: epoch}
 	d.putTopic(t)
 	return nil
 }

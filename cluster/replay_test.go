@@ -46,16 +46,16 @@ func randomChange(rnd *rand.Rand) func(*Image) ([]Record, error) {
 			return SetConfigs(i, r, []ConfigChange{{"a", v}, {"b", &value}})
 		}
 	case 7:
-		return register(Broker{ID: id, Identity: fmt.Sprint(id), Incarnation: value, Rack: value, Fenced: rnd.IntN(2) == 0})
+		return register(Broker{ID: id, Identity: value, Incarnation: value, Rack: value})
 	case 8:
-		return func(i *Image) ([]Record, error) { return FenceBroker(i, id, rnd.IntN(2) == 0) }
+		return func(i *Image) ([]Record, error) { return fence(i, id, rnd.IntN(2) == 0) }
 	case 9:
 		if id > 1 {
 			return func(i *Image) ([]Record, error) { return UnregisterBroker(i, id) }
 		}
 		return records(FeatureRecord{Name: value, Level: int16(rnd.IntN(2))})
 	}
-	return func(i *Image) ([]Record, error) { return ChangeReplicas(i, name, 0, []int32{id}) }
+	return func(i *Image) ([]Record, error) { return Reassign(i, name, 0, []int32{id}, true) }
 }
 
 // checkImage checks that an image's indexes agree with each other.
@@ -173,8 +173,8 @@ func TestASnapshotHoldsTheWholeImage(t *testing.T) {
 		ClusterRecord{"AAAAAAAAQACAAAAAAAAAAQ"}, FeatureRecord{"metadata.version", 3}, ProducerIDsRecord{5000},
 		BrokerRecord{Broker{2, "run", "dir", "h", 9092, "h:9093", "r", true}},
 		ConfigRecord{ClusterDefault, "x", &v}, ConfigRecord{Resource{GroupResource, "g"}, "y", &v},
-		TopicRecord{Topic{"b", TopicID{2}, []Partition{{[]int32{2, 1}}, {[]int32{1}}}, map[string]string{"c": "1", "a": "2"}}},
-		TopicRecord{Topic{"a", TopicID{1}, []Partition{{[]int32{1}}}, nil}},
+		TopicRecord{Topic{"b", TopicID{2}, []Partition{{Replicas: []int32{2, 1}}, {Replicas: []int32{1}}}, map[string]string{"c": "1", "a": "2"}}},
+		TopicRecord{Topic{"a", TopicID{1}, []Partition{{Replicas: []int32{1}}}, nil}},
 	))(t)
 	i.index = 77
 	got := must(readSnapshot(bytes.NewReader([]byte(state(t, i)))))(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,10 @@ var keyCurrentTerm = []byte("CurrentTerm")
 // if it still had what it promised.
 func serverID(v Voter) raft.ServerID {
 	return raft.ServerID(fmt.Sprintf("%d/%s", v.ID, v.Identity))
+}
+
+func serverOf(v Voter, suffrage raft.ServerSuffrage) raft.Server {
+	return raft.Server{Suffrage: suffrage, ID: serverID(v), Address: raft.ServerAddress(strconv.Itoa(int(v.ID)))}
 }
 
 func voterOf(s raft.Server) Voter {
@@ -146,8 +151,8 @@ func (m *Metadata) restoreNewest(snaps raft.SnapshotStore) (bool, error) {
 	return true, nil
 }
 
-// bootstrap writes the first membership into an empty log, and checks that the stable store is
-// the one that belongs to the log. It differs from Raft's own in that a crash half way leaves
+// bootstrap writes a founder's membership into its empty log, and checks that the stable store
+// is the one that belongs to the log. It differs from Raft's own in that a crash half way leaves
 // nothing that the next start could take for a member without a group.
 func (m *Metadata) bootstrap(restored bool) error {
 	last, err := m.store.LastIndex()
@@ -168,9 +173,15 @@ func (m *Metadata) bootstrap(restored bool) error {
 		}
 		return nil
 	}
-	first := m.firstMembers()
-	if restored || len(first.Servers) == 0 {
+	if restored || len(m.opts.Voters) == 0 {
 		return nil
+	}
+	first, err := m.firstMembers()
+	if err != nil {
+		return err
+	}
+	if term > 1 {
+		return fmt.Errorf("this directory was a member of a group that reached term %d, but its log is gone: restore the whole directory from a copy, or start with an empty one as a new member", term)
 	}
 	if term == 0 {
 		if err := m.opts.Stable.SetUint64(keyCurrentTerm, 1); err != nil {
@@ -182,36 +193,27 @@ func (m *Metadata) bootstrap(restored bool) error {
 	})
 }
 
-// firstMembers is empty for a node that waits to be added.
-func (m *Metadata) firstMembers() raft.Configuration {
-	voters, self, c := m.opts.Voters, m.self(), raft.Configuration{}
-	if len(voters) == 0 {
-		voters = []Voter{self}
+// firstMembers is the membership that a founder begins with.
+func (m *Metadata) firstMembers() (raft.Configuration, error) {
+	c := raft.Configuration{}
+	for _, v := range m.opts.Voters {
+		c.Servers = append(c.Servers, serverOf(v, raft.Voter))
 	}
-	member := false
-	for _, v := range voters {
-		member = member || v == self
-		c.Servers = append(c.Servers, raft.Server{
-			Suffrage: raft.Voter, ID: serverID(v), Address: raft.ServerAddress(strconv.Itoa(int(v.ID))),
-		})
+	if !slices.Contains(m.opts.Voters, m.self()) {
+		return c, fmt.Errorf("node %d is not among the voters that it is to found the group with", m.opts.NodeID)
 	}
-	if !member {
-		return raft.Configuration{}
-	}
-	return c
+	return c, nil
 }
 
-// checkMembership refuses a log that knows this node under another identity.
+// checkMembership refuses a group of one that is another data directory's. Where there are more
+// members, they may replace this node's old directory by the present one.
 func (m *Metadata) checkMembership() (alone bool, err error) {
-	f := m.raft.GetConfiguration()
-	if err := f.Error(); err != nil {
-		return false, err
+	servers := m.servers()
+	if len(servers) != 1 || voterOf(servers[0]).ID != m.opts.NodeID {
+		return false, nil
 	}
-	servers := f.Configuration().Servers
-	for _, s := range servers {
-		if v := voterOf(s); v.ID == m.opts.NodeID && v.Identity != m.opts.Identity {
-			return false, fmt.Errorf("the group knows node %d with data directory %s, this one is %s: remove the old member and join anew", v.ID, v.Identity, m.opts.Identity)
-		}
+	if v := voterOf(servers[0]); v != m.self() {
+		return false, fmt.Errorf("the log is that of node %d with data directory %s, this one is %s: restore the whole directory from a copy, or start with an empty one", v.ID, v.Identity, m.opts.Identity)
 	}
-	return len(servers) == 1 && voterOf(servers[0]) == m.self(), nil
+	return true, nil
 }

@@ -16,7 +16,7 @@ func node1(t testing.TB, dir string) func() {
 		t.Fatal(err)
 	}
 	m, err := Open(Options{
-		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Stable: stable.Group("cluster"),
+		Dir: filepath.Join(dir, "cluster"), NodeID: 1, Identity: "A", Voters: []Voter{{1, "A"}}, Stable: stable.Group("cluster"),
 		Transport: replication.NewTransport(1).Group("cluster"),
 		Logger:    slog.New(slog.DiscardHandler),
 	})

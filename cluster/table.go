@@ -26,6 +26,17 @@ func (t *table[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
+// all returns every value, in no order.
+func (t *table[K, V]) all() []V {
+	values := make([]V, 0, t.len)
+	for _, shard := range t.shards {
+		for _, v := range shard {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
 // set stores a value. owned says which shards this version has already made its own.
 func (t *table[K, V]) set(k K, v V, owned *uint64) {
 	m := t.own(shardOf(k), owned)

@@ -143,27 +143,33 @@ func (n NewTopic) assigned(i *Image) ([]Partition, error) {
 	return partitions, nil
 }
 
-// checkAssignment checks the placement of one partition that must have this many replicas.
+// checkAssignment checks the placement of one new partition that must have this many replicas.
 func checkAssignment(i *Image, a Assignment, factor int) error {
-	if len(a.Replicas) == 0 {
+	if err := checkReplicas(i, a.Replicas); err != nil {
+		return err
+	}
+	if n := len(a.Replicas); n != factor {
+		return refuse(ErrInvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", n, factor)
+	}
+	if !slices.ContainsFunc(a.Replicas, func(id int32) bool { return !i.Broker(id).Fenced }) {
+		return refuse(ErrInvalidReplicaAssignment, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", a.Partition)
+	}
+	return nil
+}
+
+// checkReplicas checks that replicas are brokers, each named once.
+func checkReplicas(i *Image, replicas []int32) error {
+	if len(replicas) == 0 {
 		return refuse(ErrInvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
 	}
-	sorted, active := slices.Sorted(slices.Values(a.Replicas)), false
+	sorted := slices.Sorted(slices.Values(replicas))
 	for n, id := range sorted {
-		b := i.Broker(id)
-		if b == nil {
+		if i.Broker(id) == nil {
 			return refuse(ErrInvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
 		}
 		if n > 0 && sorted[n-1] == id {
 			return refuse(ErrInvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
 		}
-		active = active || !b.Fenced
-	}
-	if len(sorted) != factor {
-		return refuse(ErrInvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(sorted), factor)
-	}
-	if !active {
-		return refuse(ErrInvalidReplicaAssignment, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", a.Partition)
 	}
 	return nil
 }
@@ -215,7 +221,7 @@ func AddPartitions(i *Image, topic string, count int32, assignments [][]int32, r
 }
 
 func addedPartitions(i *Image, t *Topic, count int, assignments [][]int32, rnd *rand.Rand) ([]Partition, error) {
-	factor := len(t.Partitions[0].Replicas)
+	factor := len(t.Partitions[0].Target())
 	if assignments == nil {
 		return place(i.Brokers(), t.Partitions, count, factor, rnd)
 	}
@@ -231,20 +237,4 @@ func addedPartitions(i *Image, t *Topic, count int, assignments [][]int32, rnd *
 		added[n].Replicas = slices.Clone(replicas)
 	}
 	return added, nil
-}
-
-// ChangeReplicas decides on another placement of one partition; one that is in place needs no
-// record. Errors: ErrUnknownTopic, ErrInvalidReplicaAssignment.
-func ChangeReplicas(i *Image, topic string, partition int32, replicas []int32) ([]Record, error) {
-	t := i.Topic(topic)
-	if t == nil || partition < 0 || int(partition) >= len(t.Partitions) {
-		return nil, unknownTopic()
-	}
-	if err := checkAssignment(i, Assignment{partition, replicas}, len(replicas)); err != nil {
-		return nil, err
-	}
-	if slices.Equal(t.Partitions[partition].Replicas, replicas) {
-		return nil, nil
-	}
-	return []Record{ReplicasRecord{Topic: t.ID, Partition: partition, Replicas: slices.Clone(replicas)}}, nil
 }

@@ -39,6 +39,9 @@ func (w *writer) partitions(ps []Partition) {
 	w.uint(uint64(len(ps)))
 	for _, p := range ps {
 		w.ints(p.Replicas)
+		w.ints(p.Adding)
+		w.ints(p.Removing)
+		w.int(int64(p.Epoch))
 	}
 }
 
@@ -135,8 +138,13 @@ func (r *reader) count() int {
 	return int(n)
 }
 
+// ints is nil for an empty list.
 func (r *reader) ints() []int32 {
-	v := make([]int32, r.count())
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	v := make([]int32, n)
 	for i := range v {
 		v[i] = r.int32()
 	}
@@ -146,7 +154,7 @@ func (r *reader) ints() []int32 {
 func (r *reader) partitions() []Partition {
 	ps := make([]Partition, r.count())
 	for i := range ps {
-		ps[i].Replicas = r.ints()
+		ps[i] = Partition{Replicas: r.ints(), Adding: r.ints(), Removing: r.ints(), Epoch: r.int32()}
 	}
 	return ps
 }
