@@ -1,0 +1,176 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// The types of Raft's messages.
+const (
+	typeAppend     = 1
+	typeVote       = 2
+	typePreVote    = 3
+	typeTimeoutNow = 4
+)
+
+// maxEntries bounds the entries of one request.
+const maxEntries = 8192
+
+// copyBelow is the size up to which copying an entry is cheaper than a piece of its own in writev.
+const copyBelow = 2 << 10
+
+var errMessage = errors.New("not a message of Raft's that travels")
+
+func isHeartbeat(r *raft.AppendEntriesRequest) bool {
+	return r.Term != 0 && r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
+}
+
+func appendHeader(b []byte, h raft.RPCHeader) []byte {
+	b = appendUint(b, uint64(h.ProtocolVersion))
+	b = appendBytes(b, h.ID)
+	return appendBytes(b, h.Addr)
+}
+
+func (d *decoder) header() raft.RPCHeader {
+	v := d.uint()
+	if v > uint64(raft.ProtocolVersionMax) {
+		d.fail()
+	}
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(v), ID: d.bytes(), Addr: d.bytes()}
+}
+
+// appendRequest appends a request to b. The data of large entries is not copied: the message is
+// b's bytes and the pieces, in order; without large entries there are no pieces and it is all in b.
+func appendRequest(b []byte, request any) (head []byte, pieces [][]byte, err error) {
+	switch r := request.(type) {
+	case *raft.AppendEntriesRequest:
+		head, pieces = appendAppend(b, r)
+		return head, pieces, nil
+	case *raft.RequestVoteRequest:
+		b = appendHeader(append(b, typeVote), r.RPCHeader)
+		b = appendUint(appendUint(appendUint(b, r.Term), r.LastLogIndex), r.LastLogTerm)
+		return appendBool(b, r.LeadershipTransfer), nil, nil
+	case *raft.RequestPreVoteRequest:
+		b = appendHeader(append(b, typePreVote), r.RPCHeader)
+		return appendUint(appendUint(appendUint(b, r.Term), r.LastLogIndex), r.LastLogTerm), nil, nil
+	case *raft.TimeoutNowRequest:
+		return appendHeader(append(b, typeTimeoutNow), r.RPCHeader), nil, nil
+	}
+	return nil, nil, fmt.Errorf("%T: %w", request, errMessage)
+}
+
+// appendAppend writes what is known of all entries first, then the data of all of them.
+func appendAppend(b []byte, r *raft.AppendEntriesRequest) (head []byte, pieces [][]byte) {
+	b = appendHeader(append(b, typeAppend), r.RPCHeader)
+	b = appendUint(appendUint(appendUint(appendUint(b, r.Term), r.PrevLogEntry), r.PrevLogTerm), r.LeaderCommitIndex)
+	b = appendUint(b, uint64(len(r.Entries)))
+	for _, e := range r.Entries {
+		b = appendUint(appendUint(append(b, byte(e.Type)), e.Index), e.Term)
+		b = appendUint(b, uint64(len(e.Data)))
+	}
+	start := 0 // of the part of b that is not in pieces
+	for _, e := range r.Entries {
+		if len(e.Data) < copyBelow {
+			b = append(b, e.Data...)
+			continue
+		}
+		if start < len(b) {
+			pieces = append(pieces, b[start:len(b):len(b)])
+			start = len(b)
+		}
+		pieces = append(pieces, e.Data)
+	}
+	if pieces != nil && start < len(b) {
+		pieces = append(pieces, b[start:])
+	}
+	return b, pieces
+}
+
+// decodeRequest decodes what appendRequest wrote. The message refers to b.
+func decodeRequest(b []byte) (any, error) {
+	d := decoder{b: b}
+	switch d.byte() {
+	case typeAppend:
+		return d.appendEntries()
+	case typeVote:
+		r := &raft.RequestVoteRequest{RPCHeader: d.header(), Term: d.uint(), LastLogIndex: d.uint(), LastLogTerm: d.uint(), LeadershipTransfer: d.bool()}
+		r.Candidate = r.Addr
+		return r, d.end()
+	case typePreVote:
+		r := &raft.RequestPreVoteRequest{RPCHeader: d.header(), Term: d.uint(), LastLogIndex: d.uint(), LastLogTerm: d.uint()}
+		return r, d.end()
+	case typeTimeoutNow:
+		r := &raft.TimeoutNowRequest{RPCHeader: d.header()}
+		return r, d.end()
+	}
+	return nil, errFormat
+}
+
+func (d *decoder) appendEntries() (*raft.AppendEntriesRequest, error) {
+	r := &raft.AppendEntriesRequest{RPCHeader: d.header(), Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
+	r.Leader = r.Addr
+	n := d.count(4, maxEntries)
+	if n == 0 {
+		return r, d.end()
+	}
+	logs, sizes := make([]raft.Log, n), make([]uint64, n)
+	r.Entries = make([]*raft.Log, n)
+	for i := range logs {
+		logs[i] = raft.Log{Type: raft.LogType(d.byte()), Index: d.uint(), Term: d.uint()}
+		sizes[i] = d.uint()
+		r.Entries[i] = &logs[i]
+	}
+	for i, size := range sizes {
+		if size > 0 {
+			logs[i].Data = d.take(size)
+		}
+	}
+	return r, d.end()
+}
+
+// appendResponse appends the answer to a request.
+func appendResponse(b []byte, response any) ([]byte, error) {
+	switch r := response.(type) {
+	case *raft.AppendEntriesResponse:
+		b = appendUint(appendUint(append(b, typeAppend), r.Term), r.LastLog)
+		return appendBool(appendBool(b, r.Success), r.NoRetryBackoff), nil
+	case *raft.RequestVoteResponse:
+		return appendBool(appendUint(append(b, typeVote), r.Term), r.Granted), nil
+	case *raft.RequestPreVoteResponse:
+		return appendBool(appendUint(append(b, typePreVote), r.Term), r.Granted), nil
+	case *raft.TimeoutNowResponse:
+		return append(b, typeTimeoutNow), nil
+	}
+	return nil, fmt.Errorf("%T: %w", response, errMessage)
+}
+
+// decodeResponse decodes an answer into response, which must be of the kind that was asked for.
+func decodeResponse(b []byte, response any) error {
+	d := decoder{b: b}
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}
+	typ := d.byte()
+	switch r := response.(type) {
+	case *raft.AppendEntriesResponse:
+		*r = raft.AppendEntriesResponse{RPCHeader: header, Term: d.uint(), LastLog: d.uint(), Success: d.bool(), NoRetryBackoff: d.bool()}
+		return d.endOf(typ, typeAppend)
+	case *raft.RequestVoteResponse:
+		*r = raft.RequestVoteResponse{RPCHeader: header, Term: d.uint(), Granted: d.bool()}
+		return d.endOf(typ, typeVote)
+	case *raft.RequestPreVoteResponse:
+		*r = raft.RequestPreVoteResponse{RPCHeader: header, Term: d.uint(), Granted: d.bool()}
+		return d.endOf(typ, typePreVote)
+	case *raft.TimeoutNowResponse:
+		r.RPCHeader = header
+		return d.endOf(typ, typeTimeoutNow)
+	}
+	return fmt.Errorf("%T: %w", response, errMessage)
+}
+
+func (d *decoder) endOf(typ, want byte) error {
+	if typ != want {
+		return errFormat
+	}
+	return d.end()
+}

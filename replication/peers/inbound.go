@@ -1,0 +1,232 @@
+package peers
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// inbound runs the requests of one peer: those of a group one at a time and in order, groups side
+// by side on a bounded number of workers, which exist while there is work.
+type inbound struct {
+	link  *link
+	lanes []*lane // by the number that the peer has given to a group; the reader's own
+
+	mu      sync.Mutex
+	ready   []*lane
+	workers int
+	calls   int // of services
+	beats   int // batches of heartbeats
+}
+
+// lane is one group's queue; the mutex of inbound guards it.
+type lane struct {
+	group     string
+	queue     []incoming
+	scheduled bool // in ready, or with a worker
+}
+
+// incoming is a request that waits for its group.
+type incoming struct {
+	id      uint64 // 0: nobody waits for an answer
+	message []byte // as it came
+	memory  []byte // of which message is a part
+	request any    // or decoded
+}
+
+const (
+	maxLane    = 8    // requests of one group that wait: Raft sends one after the other
+	maxWorkers = 1024 // that wait for groups
+	maxCalls   = 256  // of services that run
+	maxBeats   = 4    // batches of heartbeats that are being answered
+)
+
+// readFrame reads a frame's body and acts on it. scratch is for bodies that are done with when
+// it returns.
+func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) ([]byte, error) {
+	buf := scratch
+	switch kind {
+	case kindRequest, kindHeartbeats:
+		buf = getBuffer(size)
+	case kindCall, kindAnswer, kindResponse:
+		buf = nil
+	}
+	body, err := readBody(r, buf, size)
+	if err != nil {
+		return scratch, err
+	}
+	switch kind {
+	case kindName:
+		err = l.in.name(body)
+	case kindRequest:
+		return scratch, l.in.request(body)
+	case kindResponse, kindAnswer:
+		return scratch, l.response(body)
+	case kindHeartbeats:
+		return scratch, l.in.heartbeats(body)
+	case kindAlive:
+		err = l.alive(body)
+	case kindCommits:
+		err = l.in.commits(body)
+	case kindNode:
+		err = l.nodeBeat(body)
+	case kindCall:
+		return scratch, l.in.call(body)
+	default:
+		err = fmt.Errorf("%w: kind %d", errFormat, kind)
+	}
+	if cap(body) > 1<<20 {
+		return nil, err // not worth keeping
+	}
+	return body[:0], err
+}
+
+func (l *link) response(body []byte) error {
+	d := decoder{b: body}
+	id := d.uint()
+	if d.bad {
+		return errFormat
+	}
+	l.answered(id, d.rest())
+	return nil
+}
+
+// name gives the next number to a group.
+func (in *inbound) name(body []byte) error {
+	if len(body) > maxName || len(in.lanes) >= maxNames {
+		return errTooLarge
+	}
+	in.lanes = append(in.lanes, &lane{group: string(body)})
+	return nil
+}
+
+func (in *inbound) lane(number uint64) *lane {
+	if number >= uint64(len(in.lanes)) {
+		return nil
+	}
+	return in.lanes[number]
+}
+
+func (in *inbound) request(body []byte) error {
+	d := decoder{b: body}
+	id, to := d.uint(), in.lane(d.uint())
+	if d.bad || to == nil || id == 0 {
+		return errFormat
+	}
+	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: body}) {
+		putBuffer(body)
+		in.link.pushBytes(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
+	}
+	return nil
+}
+
+var errLaneFull = &Error{Code: CodeBusy, Text: "the group is behind with its requests"}
+
+// enqueue adds a request to a group's queue, unless that is full.
+func (in *inbound) enqueue(to *lane, r incoming) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(to.queue) >= maxLane {
+		return false
+	}
+	to.queue = append(to.queue, r)
+	if to.scheduled {
+		return true
+	}
+	to.scheduled = true
+	in.ready = append(in.ready, to)
+	if in.workers < maxWorkers {
+		in.workers++
+		in.link.done.Go(in.work)
+	}
+	return true
+}
+
+// work is a worker goroutine.
+func (in *inbound) work() {
+	var served *lane
+	for {
+		var r incoming
+		served, r = in.next(served)
+		if served == nil {
+			return
+		}
+		if in.link.ctx.Err() == nil {
+			in.serve(served.group, r)
+		}
+	}
+}
+
+// next returns a lane that is done with to the others, and takes the first request of another.
+// Without one the worker ends.
+func (in *inbound) next(done *lane) (*lane, incoming) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if done != nil {
+		if done.scheduled = len(done.queue) > 0; done.scheduled {
+			in.ready = append(in.ready, done)
+		}
+	}
+	if len(in.ready) == 0 {
+		in.workers--
+		return nil, incoming{}
+	}
+	l := in.ready[0]
+	in.ready[0] = nil
+	in.ready = in.ready[1:]
+	r := l.queue[0]
+	n := copy(l.queue, l.queue[1:])
+	l.queue[n] = incoming{}
+	l.queue = l.queue[:n]
+	return l, r
+}
+
+// serve delivers a request and answers it.
+func (in *inbound) serve(group string, r incoming) {
+	l := in.link
+	request := r.request
+	if request == nil {
+		var err error
+		if request, err = decodeRequest(r.message); err != nil {
+			l.close(err)
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, l.peers.timing.Request)
+	response, err := l.peers.config.Transport.Deliver(ctx, group, request)
+	cancel()
+	if r.id == 0 {
+		return
+	}
+	b := appendUint(newFrame(kindResponse, 64), r.id)
+	if err == nil {
+		b, err = appendResponse(append(b, 0), response)
+	}
+	if err != nil {
+		b = appendFailure(appendUint(newFrame(kindResponse, 64), r.id), err)
+	} else {
+		// After an error the group may still read the request: its memory is left alone.
+		putBuffer(r.memory)
+	}
+	l.pushBytes(b)
+}
+
+// commits turns commit indexes into the requests that they stand for: an AppendEntries without
+// entries, right after the last entry that this node has acknowledged in the leader's term.
+func (in *inbound) commits(body []byte) error {
+	d := decoder{b: body}
+	header := d.header()
+	header.ID, header.Addr = append([]byte(nil), header.ID...), append([]byte(nil), header.Addr...)
+	for range d.count(5, maxNames) {
+		to := in.lane(d.uint())
+		r := &raft.AppendEntriesRequest{RPCHeader: header, Leader: header.Addr, Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
+		if d.bad || to == nil || r.LeaderCommitIndex > r.PrevLogEntry {
+			return errFormat
+		}
+		in.enqueue(to, incoming{request: r})
+	}
+	return d.end()
+}

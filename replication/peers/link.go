@@ -1,0 +1,430 @@
+package peers
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// link is the one connection to a peer. A reader and a writer goroutine own the two directions;
+// whoever has something to send queues a frame.
+type link struct {
+	peers  *Peers
+	peer   *peer
+	conn   net.Conn
+	info   Info            // the peer's
+	window int             // bytes of requests that the peer lets wait for an answer
+	ctx    context.Context // ends with the link
+	end    context.CancelCauseFunc
+	heard  atomic.Int64 // when the last bytes came, by the clock of peers
+
+	in inbound // requests of the peer
+
+	mu      sync.Mutex
+	closed  bool
+	urgent  []*frame // goes first: heartbeats, names, short answers
+	normal  []*frame
+	names   map[string]uint64 // numbers of the groups, for this direction
+	calls   map[uint64]*call
+	batches map[uint64]*batch
+	next    uint64        // last id of a call or batch
+	unheard int           // bytes of requests without an answer
+	queued  int           // bytes of answers in normal
+	room    chan struct{} // closed when either of them shrinks; nil while nobody waits
+
+	wake chan struct{} // tells the writer
+	done sync.WaitGroup
+}
+
+// frame is what waits to be written. Its pieces may be memory that is valid only until the call
+// ends: see settle.
+type frame struct {
+	pieces [][]byte
+	size   int
+
+	// Guarded by the link's mu.
+	stage   stage
+	written chan struct{} // closed once the writer has let go; nil while nobody waits
+	answer  bool          // counts in queued
+}
+
+type stage int
+
+const (
+	queued  stage = iota
+	writing       // the writer alone may touch the pieces
+	written
+)
+
+// call waits for an answer.
+type call struct {
+	size   int
+	answer chan answer // one fits
+}
+
+type answer struct {
+	body []byte
+	err  error
+}
+
+var (
+	// ErrUnreachable is returned when there is no connection: the request was not sent.
+	ErrUnreachable = errors.New("peer is not connected")
+	// ErrInterrupted is returned when the connection was lost before the answer came: what was
+	// asked for may have been done.
+	ErrInterrupted = errors.New("connection to peer was lost")
+
+	errSilent   = errors.New("peer is silent")
+	errReplaced = errors.New("replaced by a newer connection")
+	errClosed   = errors.New("closed")
+)
+
+const (
+	// maxNames bounds the numbers that groups can get on one link, maxName a group's name.
+	maxNames = 1 << 20
+	maxName  = 1024
+	// writeBytes is how much the writer takes at once, beyond the first frame.
+	writeBytes = 1 << 20
+)
+
+func (p *Peers) newLink(peer *peer, conn net.Conn, info Info, window uint64) *link {
+	l := &link{
+		peers: p, peer: peer, conn: conn, info: info, window: int(min(window, 1<<30)),
+		names: map[string]uint64{}, calls: map[uint64]*call{}, batches: map[uint64]*batch{}, wake: make(chan struct{}, 1),
+	}
+	l.ctx, l.end = context.WithCancelCause(p.ctx)
+	l.in.link = l
+	l.heard.Store(p.clock())
+	return l
+}
+
+// run starts the link's goroutines; whoever installs it calls this.
+func (l *link) run() {
+	l.conn.SetDeadline(time.Time{})
+	l.done.Go(l.write)
+	l.done.Go(l.read)
+	l.done.Go(l.pushState)
+	go func() { // install has counted it
+		defer l.peers.running.Done()
+		<-l.ctx.Done()
+		l.close(context.Cause(l.ctx))
+		l.done.Wait()
+	}()
+}
+
+// close ends the link; all that waits for it fails.
+func (l *link) close(cause error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	calls, batches := l.calls, l.batches
+	l.calls, l.batches = nil, nil
+	l.shrunk()
+	l.mu.Unlock()
+	l.end(cause)
+	l.conn.Close()
+	for _, c := range calls {
+		c.answer <- answer{err: ErrInterrupted}
+	}
+	for _, b := range batches {
+		b.fail(ErrInterrupted)
+	}
+	l.peer.lost(l, cause)
+}
+
+// shrunk lets those who wait for room look again; the caller holds mu.
+func (l *link) shrunk() {
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
+}
+
+// await waits until ready, which is called with mu held, says so. It returns with mu held, or
+// an error.
+func (l *link) await(ctx context.Context, ready func() bool) error {
+	l.mu.Lock()
+	for {
+		if l.closed {
+			l.mu.Unlock()
+			return ErrUnreachable
+		}
+		if ready() {
+			return nil
+		}
+		if l.room == nil {
+			l.room = make(chan struct{})
+		}
+		room := l.room
+		l.mu.Unlock()
+		select {
+		case <-room:
+			l.mu.Lock()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// reserve announces a request of some size: it waits until the peer has room for it. A request
+// that is larger than all the room goes alone.
+func (l *link) reserve(ctx context.Context, size int) (id uint64, c *call, err error) {
+	err = l.await(ctx, func() bool { return l.unheard == 0 || l.unheard+size <= l.window })
+	if err != nil {
+		return 0, nil, err
+	}
+	defer l.mu.Unlock()
+	c = &call{size: size, answer: make(chan answer, 1)}
+	l.next++
+	l.calls[l.next] = c
+	l.unheard += size
+	return l.next, c, nil
+}
+
+// number returns the number that stands for a group's name, and tells the peer of a new one.
+func (l *link) number(group string) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.numberLocked(group)
+}
+
+func (l *link) numberLocked(group string) (uint64, error) {
+	if n, ok := l.names[group]; ok {
+		return n, nil
+	}
+	if len(group) > maxName {
+		return 0, fmt.Errorf("group name of %d bytes: %w", len(group), errTooLarge)
+	}
+	n := uint64(len(l.names))
+	if n >= maxNames { // a new link begins to count anew
+		go l.close(errors.New("all numbers for groups are used"))
+		return 0, ErrInterrupted
+	}
+	l.names[group] = n
+	b := append(newFrame(kindName, len(group)), group...)
+	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}}, true)
+	return n, nil
+}
+
+// push queues a frame; false when the link is closed.
+func (l *link) push(f *frame, urgent bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pushLocked(f, urgent)
+}
+
+func (l *link) pushLocked(f *frame, urgent bool) bool {
+	if l.closed {
+		return false
+	}
+	for _, p := range f.pieces {
+		f.size += len(p)
+	}
+	if urgent {
+		l.urgent = append(l.urgent, f)
+	} else {
+		l.normal = append(l.normal, f)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// pushBytes queues a frame of one piece.
+func (l *link) pushBytes(b []byte) { l.push(&frame{pieces: [][]byte{seal(b, 0)}}, true) }
+
+// pushAnswer queues an answer that may be large, when there is room for it.
+func (l *link) pushAnswer(b []byte) {
+	err := l.await(l.ctx, func() bool { return l.queued == 0 || l.queued+len(b) <= l.window })
+	if err != nil {
+		return
+	}
+	defer l.mu.Unlock()
+	l.queued += len(b)
+	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}, answer: true}, false)
+}
+
+// settle returns when the writer no longer needs the frame's memory.
+func (l *link) settle(f *frame) {
+	l.mu.Lock()
+	switch f.stage {
+	case queued:
+		if !l.closed {
+			// The peer must get whole frames, but this one it need not get at all.
+			f.pieces, f.size = nil, 0
+		}
+		l.mu.Unlock()
+		return
+	case written:
+		l.mu.Unlock()
+		return
+	case writing:
+	}
+	if f.written == nil {
+		f.written = make(chan struct{})
+	}
+	done := f.written
+	l.mu.Unlock()
+	<-done
+}
+
+// take moves frames from the queues to the writer.
+func (l *link) take(batch []*frame) []*frame {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size := 0
+	if l.closed {
+		return batch
+	}
+	for _, f := range l.urgent {
+		batch, size = append(batch, f), size+f.size
+	}
+	clear(l.urgent)
+	l.urgent = l.urgent[:0]
+	n := 0
+	for _, f := range l.normal {
+		if n > 0 && size+f.size > writeBytes {
+			break
+		}
+		batch, size = append(batch, f), size+f.size
+		if f.answer {
+			l.queued -= f.size
+			l.shrunk()
+		}
+		n++
+	}
+	rest := copy(l.normal, l.normal[n:])
+	clear(l.normal[rest:])
+	l.normal = l.normal[:rest]
+	for _, f := range batch {
+		f.stage = writing
+	}
+	return batch
+}
+
+// write is the writer goroutine.
+func (l *link) write() {
+	var batch []*frame
+	var space net.Buffers
+	for {
+		batch = l.take(batch[:0])
+		if len(batch) == 0 {
+			select {
+			case <-l.wake:
+				continue
+			case <-l.ctx.Done():
+				return
+			}
+		}
+		space = space[:0]
+		for _, f := range batch {
+			space = append(space, f.pieces...)
+		}
+		l.conn.SetWriteDeadline(time.Now().Add(l.peers.timing.Write))
+		pieces := space
+		_, err := pieces.WriteTo(l.conn)
+		clear(space)
+		l.wrote(batch)
+		if err != nil {
+			l.close(err)
+			return
+		}
+	}
+}
+
+func (l *link) wrote(batch []*frame) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, f := range batch {
+		f.stage, f.pieces = written, nil
+		if f.written != nil {
+			close(f.written)
+		}
+		batch[i] = nil
+	}
+}
+
+// answered hands an answer to the call that waits for it, and gives back its room.
+func (l *link) answered(id uint64, body []byte) {
+	l.mu.Lock()
+	c := l.calls[id]
+	if c != nil {
+		delete(l.calls, id)
+		l.unheard -= c.size
+		l.shrunk()
+	}
+	l.mu.Unlock()
+	if c != nil {
+		c.answer <- answer{body: body}
+	}
+}
+
+// withdraw takes back a call that was never sent.
+func (l *link) withdraw(id uint64) {
+	l.answered(id, nil)
+}
+
+// exchange sends the request of a call and waits for the answer. The caller's memory is its own
+// again afterwards. A call that is given up keeps its room until the peer has answered: the
+// request is there.
+func (l *link) exchange(ctx context.Context, id uint64, c *call, f *frame) ([]byte, error) {
+	if !l.push(f, false) {
+		return nil, ErrInterrupted
+	}
+	select {
+	case a := <-c.answer:
+		if a.err != nil {
+			l.settle(f)
+		}
+		return a.body, a.err
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	unsent := f.stage == queued && !l.closed
+	if unsent {
+		f.pieces, f.size = nil, 0
+	}
+	l.mu.Unlock()
+	if unsent {
+		l.withdraw(id)
+	} else {
+		l.settle(f)
+	}
+	return nil, ctx.Err()
+}
+
+// Read reads from the connection; every byte is a sign of life.
+func (l *link) Read(b []byte) (int, error) {
+	n, err := l.conn.Read(b)
+	if n > 0 {
+		l.heard.Store(l.peers.clock())
+	}
+	return n, err
+}
+
+// read is the reader goroutine. Silence ends the link by way of the clock: see watch.
+func (l *link) read() {
+	r := bufio.NewReaderSize(l, 64<<10)
+	var head [frameHead]byte
+	var scratch []byte
+	for {
+		kind, size, err := readHead(r, &head, l.peers.limits.Frame)
+		if err == nil {
+			scratch, err = l.readFrame(r, kind, size, scratch)
+		}
+		if err != nil {
+			l.close(err)
+			return
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Handler answers a call of a service from another node. The payload is its own. An *Error
+// reaches the caller with its code, any other error with its text.
+type Handler func(ctx context.Context, from int32, payload []byte) ([]byte, error)
+
+// serviceState is the service by which published state travels.
+const serviceState = 0
+
+// services holds what other nodes may call.
+type services struct {
+	mu     sync.RWMutex
+	handle map[byte]Handler
+	bulk   map[byte]BulkHandler
+}
+
+// Handle sets who answers a service, from 1 to 255; before Start.
+func (p *Peers) Handle(service byte, h Handler) {
+	p.services.mu.Lock()
+	defer p.services.mu.Unlock()
+	if p.services.handle == nil {
+		p.services.handle = map[byte]Handler{}
+	}
+	p.services.handle[service] = h
+}
+
+// Ask calls a service of another node and waits for its answer, until the context ends; without
+// a deadline as long as one of Raft's requests. It waits a little for a connection, and never
+// sends twice. Errors: ErrUnreachable (not sent), ErrInterrupted (may have been done), *Error
+// from the other node, and the context's.
+func (p *Peers) Ask(ctx context.Context, to int32, service byte, payload []byte) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.timing.Request)
+		defer cancel()
+	}
+	l, err := p.peer(to).await(ctx, p.timing.Retry)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := l.ask(ctx, service, payload)
+	if err != nil {
+		return nil, failed(to, err)
+	}
+	return answer, nil
+}
+
+func (l *link) ask(ctx context.Context, service byte, payload []byte) ([]byte, error) {
+	id, c, err := l.reserve(ctx, len(payload)+256)
+	if err != nil {
+		return nil, err
+	}
+	left := l.peers.timing.Request
+	if d, ok := ctx.Deadline(); ok {
+		left = max(time.Until(d), time.Millisecond)
+	}
+	b := append(appendUint(newFrame(kindCall, 32), id), service)
+	b = appendUint(b, uint64(left/time.Millisecond))
+	if err := l.fits(b, [][]byte{b, payload}); err != nil {
+		l.withdraw(id)
+		return nil, err
+	}
+	f := &frame{pieces: [][]byte{seal(b, len(payload))}}
+	if len(payload) > 0 {
+		f.pieces = append(f.pieces, payload)
+	}
+	body, err := l.exchange(ctx, id, c, f)
+	if err != nil {
+		return nil, err
+	}
+	d := decoder{b: body}
+	if err := d.failure(); err != nil {
+		return nil, err
+	}
+	return d.rest(), nil
+}
+
+// call starts the handler of a call.
+func (in *inbound) call(body []byte) error {
+	d := decoder{b: body}
+	id, service, left := d.uint(), d.byte(), d.uint()
+	if d.bad {
+		return errFormat
+	}
+	payload := d.rest()
+	in.mu.Lock()
+	busy := in.calls >= maxCalls
+	if !busy {
+		in.calls++
+	}
+	in.mu.Unlock()
+	if busy {
+		in.link.pushBytes(appendFailure(appendUint(newFrame(kindAnswer, 64), id), errTooManyCalls))
+		return nil
+	}
+	timeout := time.Duration(min(left, 1<<31)) * time.Millisecond
+	in.link.done.Go(func() {
+		in.link.answerCall(id, service, timeout, payload)
+		in.mu.Lock()
+		in.calls--
+		in.mu.Unlock()
+	})
+	return nil
+}
+
+var errTooManyCalls = &Error{Code: CodeBusy, Text: "the node has too many calls to answer"}
+
+// answerCall runs in a goroutine of its own.
+func (l *link) answerCall(id uint64, service byte, timeout time.Duration, payload []byte) {
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
+	defer cancel()
+	answer, err := l.handle(ctx, service, payload)
+	b := appendUint(newFrame(kindAnswer, 16+len(answer)), id)
+	if err == nil && len(answer)+32 > l.peers.limits.Frame {
+		err = fmt.Errorf("answer of %d bytes: %w", len(answer), errTooLarge)
+	}
+	if err != nil {
+		b = appendFailure(b, err)
+	} else {
+		b = append(append(b, 0), answer...)
+	}
+	l.pushAnswer(b)
+}
+
+func (l *link) handle(ctx context.Context, service byte, payload []byte) ([]byte, error) {
+	if service == serviceState {
+		return nil, l.takeState(payload)
+	}
+	l.peers.services.mu.RLock()
+	h := l.peers.services.handle[service]
+	l.peers.services.mu.RUnlock()
+	if h == nil {
+		return nil, &Error{CodeNoService, fmt.Sprintf("node %d has no service %d", l.peers.config.Node, service)}
+	}
+	return h(ctx, l.peer.node, payload)
+}
