@@ -1,5 +1,7 @@
 """Installs the clients from their public registries into the checkout's cache, once for each version."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -22,17 +24,27 @@ def _run(*command, cwd=ROOT):
         raise InstallFailed(f"{' '.join(command)}:\n{output}")
 
 
+@contextlib.contextmanager
+def _alone(directory):
+    """Holds off whoever else would install there: another client of this run, or another run."""
+    os.makedirs(CACHE, exist_ok=True)
+    with open(f"{directory}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _once(name, requirement, build):
     """Calls build with a fresh directory unless one for the same requirement file is there."""
     with open(os.path.join(HERE, name, requirement), "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()[:16]
     directory = os.path.join(CACHE, f"{name}-{digest}")
     stamp = os.path.join(directory, ".complete")
-    if not os.path.exists(stamp):
-        shutil.rmtree(directory, ignore_errors=True)
-        os.makedirs(directory)
-        build(directory)
-        open(stamp, "w").close()
+    with _alone(directory):
+        if not os.path.exists(stamp):
+            shutil.rmtree(directory, ignore_errors=True)
+            os.makedirs(directory)
+            build(directory)
+            open(stamp, "w").close()
     return directory
 
 
