@@ -1,20 +1,20 @@
 package cluster
 
 import (
-	"maps"
+	"cmp"
 	"math/rand/v2"
 	"slices"
 )
 
-// place chooses replicas for count partitions in stripes: the racks in turn, and within a rack
-// the brokers in turn. Racks are spread over first, then brokers; each broker of a rack leads and
-// holds as much as the others, to within one. A broker that is fenced gets a replica only where
-// its rack has no other left, and never the first one. existing are the topic's partitions so
-// far: stripes go on from the last of them, else they start where rnd says. Error:
-// ErrInvalidReplicationFactor.
-func place(brokers []*Broker, existing []Partition, count, factor int, rnd *rand.Rand) ([]Partition, error) {
+// place chooses replicas for count new partitions of a topic that has the existing ones. Each
+// partition is spread over as many racks as there can be, and brokers hold and lead as much of the
+// topic as others of their rack, to within one; racks of one size hold the same. Where the topic
+// leaves a choice, brokers that hold and lead less of everything come first, then rnd decides.
+// Fenced brokers get replicas only where there are not enough others, never the first one, and
+// never a majority. Error: ErrInvalidReplicationFactor.
+func place(i *Image, existing []Partition, count, factor int, rnd *rand.Rand) ([]Partition, error) {
 	active := 0
-	for _, b := range brokers {
+	for _, b := range i.brokers {
 		if !b.Fenced {
 			active++
 		}
@@ -24,134 +24,167 @@ func place(brokers []*Broker, existing []Partition, count, factor int, rnd *rand
 		return nil, refuse(ErrInvalidReplicationFactor, "Invalid replication factor %d: the replication factor must be positive.", factor)
 	case active == 0:
 		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced or in controlled shutdown.", factor)
-	case factor > len(brokers):
-		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(brokers))
+	case factor > len(i.brokers):
+		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(i.brokers))
+	case active < factor/2+1:
+		return nil, refuse(ErrInvalidReplicationFactor, "Unable to replicate the partition %d time(s): only %d of %d broker(s) are not fenced, and a majority of the replicas must be.", factor, active, len(i.brokers))
 	}
-	s := newStripes(brokers, existing, rnd)
+	p := newPlacement(i, existing, rnd)
 	partitions := make([]Partition, count)
 	for n := range partitions {
-		partitions[n].Replicas = s.next(factor)
+		partitions[n].Replicas = p.next(factor)
 	}
 	return partitions, nil
 }
 
-// ring hands out ids in turn, each once a partition. The first of a partition moves on by one
-// each time that its rack leads, and by one more with each partition until it leads again: so
-// the leads go round, and the same brokers do not always meet.
-type ring struct {
-	ids   []int32
-	start int // the first id of this partition
-	lead  int // start when the rack led last
-	taken int
+// placement is one in progress.
+type placement struct {
+	active, fenced []*candidate // by rank
+	rnd            *rand.Rand
+	ranked         int // partitions until the ranks are drawn again
 }
 
-// turn begins a partition, which the ring's rack leads or not.
-func (r *ring) turn(leads bool) {
-	r.taken = 0
-	if len(r.ids) == 0 {
-		return
-	}
-	if leads {
-		r.lead = (r.lead + 1) % len(r.ids)
-		r.start = r.lead
-	} else {
-		r.start = (r.start + 1) % len(r.ids)
-	}
+// candidate is a broker that may get replicas.
+type candidate struct {
+	id          int32
+	rack        *rack
+	held, leads int // of the topic
+	// allHeld and allLeads are of all topics.
+	allHeld, allLeads int
+	rank              uint32
+	chosen            bool // for the present partition
 }
 
-func (r *ring) next() (int32, bool) {
-	if r.taken == len(r.ids) {
-		return 0, false
-	}
-	id := r.ids[(r.start+r.taken)%len(r.ids)]
-	r.taken++
-	return id, true
+type rack struct {
+	size, held int // its brokers that are not fenced, their replicas of the topic
+	used       int // replicas of the present partition
+	rank       uint32
 }
 
-type rack struct{ active, fenced ring }
-
-// stripes is a placement in progress.
-type stripes struct {
-	racks []*rack // by name
-	start int     // of the next partition
-}
-
-func newStripes(brokers []*Broker, existing []Partition, rnd *rand.Rand) *stripes {
-	byName, rackOf := map[string]*rack{}, map[int32]*rack{}
-	for _, b := range brokers { // sorted by id, so are the rings
-		r := byName[b.Rack]
-		if r == nil {
-			r = &rack{}
-			byName[b.Rack] = r
+func newPlacement(i *Image, existing []Partition, rnd *rand.Rand) *placement {
+	p := &placement{rnd: rnd}
+	racks := map[string]*rack{}
+	all := make([]*candidate, len(i.brokers)) // by id
+	for n, b := range i.brokers {
+		if racks[b.Rack] == nil {
+			racks[b.Rack] = &rack{rank: uint32n(rnd, 1<<31)}
 		}
-		rackOf[b.ID] = r
+		c := &candidate{id: b.ID, rack: racks[b.Rack]}
+		all[n] = c
 		if b.Fenced {
-			r.fenced.ids = append(r.fenced.ids, b.ID)
+			p.fenced = append(p.fenced, c)
 		} else {
-			r.active.ids = append(r.active.ids, b.ID)
+			p.active = append(p.active, c)
+			c.rack.size++
 		}
 	}
-	s := &stripes{}
-	s.start = int(uint32n(rnd, uint32(len(byName))))
-	for n, name := range slices.Sorted(maps.Keys(byName)) {
-		r := byName[name]
-		since := (s.start - n + len(byName)) % len(byName) // partitions since the rack would have led
-		r.active.begin(since, rnd)
-		r.fenced.begin(since, rnd)
-		s.racks = append(s.racks, r)
+	if len(all) > 1 { // else there is nothing to weigh
+		for _, t := range i.topics {
+			eachReplica(all, t.Partitions, (*candidate).weigh)
+		}
 	}
-	s.goOn(existing, rackOf)
-	return s
+	eachReplica(all, existing, (*candidate).take)
+	return p
 }
 
-func (r *ring) begin(since int, rnd *rand.Rand) {
-	if n := len(r.ids); n > 1 {
-		r.lead = int(uint32n(rnd, uint32(n)))
-		r.start = (r.lead + since - 1 + n) % n
-	}
-}
-
-// goOn sets the starts to where the existing partitions left off.
-func (s *stripes) goOn(existing []Partition, rackOf map[int32]*rack) {
-	started, led := map[*rack]bool{}, map[*rack]bool{}
-	for _, p := range slices.Backward(existing) {
-		for n, id := range p.Replicas {
-			r := rackOf[id]
-			if r == nil {
-				continue
+// eachReplica calls f for each replica that a candidate has or is to have; leads is 1 for the
+// preferred leader.
+func eachReplica(all []*candidate, partitions []Partition, f func(c *candidate, leads int)) {
+	for _, p := range partitions {
+		leads := 1
+		for _, id := range p.Target() {
+			n, ok := slices.BinarySearchFunc(all, id, func(c *candidate, id int32) int { return cmp.Compare(c.id, id) })
+			if ok {
+				f(all[n], leads)
 			}
-			if n == 0 && len(led) == 0 {
-				s.start = (slices.Index(s.racks, r) + 1) % len(s.racks)
-			}
-			at := slices.Index(r.active.ids, id)
-			if at >= 0 && !started[r] {
-				r.active.start, started[r] = at, true
-			}
-			if at >= 0 && n == 0 && !led[r] {
-				r.active.lead, led[r] = at, true
-			}
+			leads = 0
 		}
 	}
 }
 
-// next places one partition. There are at least factor brokers, one of them active.
-func (s *stripes) next(factor int) []int32 {
-	replicas := make([]int32, 0, factor)
-	for n, r := range s.racks {
-		r.active.turn(n == s.start)
-		r.fenced.turn(n == s.start)
+// weigh counts a replica of any topic.
+func (c *candidate) weigh(leads int) {
+	c.allHeld++
+	c.allLeads += leads
+}
+
+// take counts one more replica of the topic.
+func (c *candidate) take(leads int) {
+	c.held++
+	c.leads += leads
+	c.rack.held++
+}
+
+// draw gives new ranks. It is done once every so many partitions as there are brokers: by then all
+// of them lead equally often, and a change of order in between could spoil that.
+func (p *placement) draw() {
+	p.ranked = len(p.active)
+	for _, c := range slices.Concat(p.active, p.fenced) {
+		c.rank = uint32n(p.rnd, 1<<31)
 	}
-	at := s.start
-	s.start = (s.start + 1) % len(s.racks)
-	for ; len(replicas) < factor; at++ {
-		r := s.racks[at%len(s.racks)]
-		id, ok := r.active.next()
-		if !ok && len(replicas) > 0 {
-			id, ok = r.fenced.next()
+	byRank := func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(a.allHeld, b.allHeld), cmp.Compare(a.allLeads, b.allLeads), cmp.Compare(a.rank, b.rank))
+	}
+	slices.SortFunc(p.active, byRank)
+	slices.SortFunc(p.fenced, byRank)
+}
+
+// next places one partition. There are at least factor brokers, most of them active.
+func (p *placement) next(factor int) []int32 {
+	if p.ranked == 0 {
+		p.draw()
+	}
+	p.ranked--
+	chosen := make([]*candidate, 0, factor)
+	for len(chosen) < factor {
+		pool := p.active
+		if len(chosen) >= len(p.active) {
+			pool = p.fenced
 		}
-		if ok {
-			replicas = append(replicas, id)
+		c := least(pool)
+		c.chosen = true
+		c.rack.used++
+		c.take(0)
+		chosen = append(chosen, c)
+	}
+	return finish(chosen, min(factor, len(p.active)))
+}
+
+// least returns the candidate that is next: of the rack that the partition has used least and that
+// holds least for its size, the broker that holds least; of equal ones the first.
+func least(pool []*candidate) *candidate {
+	var best *candidate
+	for _, c := range pool {
+		if !c.chosen && (best == nil || c.compare(best) < 0) {
+			best = c
 		}
 	}
-	return replicas
+	return best
+}
+
+func (c *candidate) compare(o *candidate) int {
+	a, b := c.rack, o.rack
+	return cmp.Or(cmp.Compare(a.used, b.used), cmp.Compare(a.held*b.size, b.held*a.size), cmp.Compare(a.rank, b.rank), cmp.Compare(c.held, o.held))
+}
+
+// finish ends a partition: of those that may lead, the first active ones, the one that leads least
+// comes first.
+func finish(chosen []*candidate, active int) []int32 {
+	leader := 0
+	for n, c := range chosen[:active] {
+		if c.leads < chosen[leader].leads {
+			leader = n
+		}
+	}
+	chosen[leader].leads++
+	chosen[leader].allLeads++
+	ids := []int32{chosen[leader].id}
+	for n, c := range chosen {
+		c.allHeld++
+		c.chosen, c.rack.used = false, 0
+		if n != leader {
+			ids = append(ids, c.id)
+		}
+	}
+	return ids
 }

@@ -109,7 +109,7 @@ func (n NewTopic) placed(i *Image, rnd *rand.Rand) ([]Partition, error) {
 	if count > maxNewPartitions {
 		return nil, tooManyPartitions()
 	}
-	return place(i.Brokers(), nil, int(count), int(factor), rnd)
+	return place(i, nil, int(count), int(factor), rnd)
 }
 
 func tooManyPartitions() error {
@@ -223,7 +223,7 @@ func AddPartitions(i *Image, topic string, count int32, assignments [][]int32, r
 func addedPartitions(i *Image, t *Topic, count int, assignments [][]int32, rnd *rand.Rand) ([]Partition, error) {
 	factor := len(t.Partitions[0].Target())
 	if assignments == nil {
-		return place(i.Brokers(), t.Partitions, count, factor, rnd)
+		return place(i, t.Partitions, count, factor, rnd)
 	}
 	if len(assignments) != count {
 		return nil, refuse(ErrInvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", count, len(assignments))
