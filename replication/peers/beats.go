@@ -151,6 +151,18 @@ func (l *link) encodeBeats(b *batch) ([]byte, error) {
 
 var errBeatsBehind = &Error{Code: CodeBusy, Text: "the peer is behind with answers to heartbeats"}
 
+// expire fails batches that the peer does not answer though it lives.
+func (l *link) expire(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, b := range l.batches {
+		if now.Sub(b.sent) > l.peers.timing.Request {
+			delete(l.batches, id)
+			b.fail(errBeatsBehind)
+		}
+	}
+}
+
 // The answers to one heartbeat.
 const (
 	beatLost    = 0 // no such group, or it does not answer
@@ -235,7 +247,8 @@ func (l *link) answerBeats(lanes []*lane, body []byte) ([]byte, error) {
 	out := appendUint(newFrame(kindAlive, 16+n), id)
 	ctx, cancel := l.patience()
 	defer func() { cancel() }()
-	for range n {
+	requests := make([]raft.AppendEntriesRequest, n)
+	for i := range requests {
 		number, term := d.uint(), d.uint()
 		if d.bad || number >= uint64(len(lanes)) {
 			return nil, errFormat
@@ -244,8 +257,8 @@ func (l *link) answerBeats(lanes []*lane, body []byte) ([]byte, error) {
 			cancel()
 			ctx, cancel = l.patience()
 		}
-		request := &raft.AppendEntriesRequest{RPCHeader: header, Leader: header.Addr, Term: term}
-		response, err := l.peers.config.Transport.Deliver(ctx, lanes[number].group, request)
+		requests[i] = raft.AppendEntriesRequest{RPCHeader: header, Leader: header.Addr, Term: term}
+		response, err := l.peers.config.Transport.Deliver(ctx, lanes[number].group, &requests[i])
 		r, _ := response.(*raft.AppendEntriesResponse)
 		switch {
 		case err != nil || r == nil:

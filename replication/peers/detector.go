@@ -70,11 +70,15 @@ func (d *detector) refused(node int32) {
 	}
 }
 
-// report notes whom another node suspects.
-func (d *detector) report(from int32, suspects []int32, now time.Time) {
-	if o := d.nodes[from]; o != nil {
-		o.suspects, o.reported = append(o.suspects[:0], suspects...), now
+// report notes whom another node suspects, and tells whether that is news.
+func (d *detector) report(from int32, suspects []int32, now time.Time) bool {
+	o := d.nodes[from]
+	if o == nil {
+		return false
 	}
+	news := !slices.Equal(o.suspects, suspects)
+	o.suspects, o.reported = append(o.suspects[:0], suspects...), now
+	return news
 }
 
 // paused is told that this process did not run for a while. Silence meanwhile proves nothing:

@@ -129,11 +129,8 @@ func (p *Peers) serve(conn net.Conn) {
 		return
 	}
 	r := p.judgeHello(h)
-	if r.code == accepted && h.purpose == forLink {
-		r = p.peer(h.info.ID).judge(h.info, false)
-	}
-	if r.code == accepted && h.purpose == forBulk {
-		r = p.admitBulk()
+	if r.code == accepted {
+		r = p.admit(h)
 	}
 	err = p.answer(conn, h, r)
 	switch {
@@ -152,6 +149,25 @@ func (p *Peers) serve(conn net.Conn) {
 			conn.Close()
 		}
 	}
+}
+
+// admit says whether there is room for a connection whose hello is all right.
+func (p *Peers) admit(h hello) refusal {
+	switch h.purpose {
+	case forLink:
+		p.mu.Lock()
+		full := p.peers[h.info.ID] == nil && len(p.peers) >= maxMembers
+		p.mu.Unlock()
+		if full {
+			return refuse(refusedBusy, "node %d knows %d nodes already", p.config.Node, maxMembers)
+		}
+		return p.peer(h.info.ID).judge(h.info, false)
+	case forBulk:
+		return p.admitBulk()
+	case forProbe:
+		return refusal{}
+	}
+	return refuse(refusedVersion, "node %d does not know connections for purpose %d", p.config.Node, h.purpose)
 }
 
 func readHello(conn net.Conn) (h hello, err error) {

@@ -19,6 +19,7 @@ type inbound struct {
 	ready   []*lane
 	workers int
 	calls   int // of services
+	bytes   int // of requests and calls that have not been answered
 	beats   int // batches of heartbeats
 }
 
@@ -116,11 +117,35 @@ func (in *inbound) request(body []byte) error {
 	if d.bad || to == nil || id == 0 {
 		return errFormat
 	}
+	if !in.admit(len(body)) {
+		return errWindow
+	}
 	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: body}) {
 		putBuffer(body)
+		in.free(len(body))
 		in.link.pushBytes(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
 	}
 	return nil
+}
+
+var errWindow = fmt.Errorf("%w: more than may wait for an answer", errTooLarge)
+
+// admit counts the memory of a request. A peer that keeps to the window stays far below twice as
+// much, or sends one large request alone.
+func (in *inbound) admit(size int) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.bytes > 2*in.link.peers.limits.Window {
+		return false
+	}
+	in.bytes += size
+	return true
+}
+
+func (in *inbound) free(size int) {
+	in.mu.Lock()
+	in.bytes -= size
+	in.mu.Unlock()
 }
 
 var errLaneFull = &Error{Code: CodeBusy, Text: "the group is behind with its requests"}
@@ -195,6 +220,7 @@ func (in *inbound) serve(group string, r incoming) {
 			return
 		}
 	}
+	defer in.free(len(r.memory))
 	ctx, cancel := context.WithTimeout(l.ctx, l.peers.timing.Request)
 	response, err := l.peers.config.Transport.Deliver(ctx, group, request)
 	cancel()

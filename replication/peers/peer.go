@@ -18,6 +18,10 @@ type peer struct {
 	node  int32
 	beats round // Raft's heartbeats that wait to be sent
 
+	member atomic.Bool   // it is connected to, whether there is something to send or not
+	used   atomic.Int64  // when something was to be sent, by the clock of peers
+	wanted chan struct{} // tells connect of either
+
 	link atomic.Pointer[link] // nil while there is none
 
 	stateMu sync.Mutex // one call of OnState at a time
@@ -30,9 +34,39 @@ type peer struct {
 }
 
 func newPeer(p *Peers, node int32) *peer {
-	x := &peer{peers: p, node: node, turned: make(chan struct{}), gone: make(chan struct{}, 1)}
+	x := &peer{peers: p, node: node, turned: make(chan struct{}), gone: make(chan struct{}, 1), wanted: make(chan struct{}, 1)}
 	x.beats.peer = x
 	return x
+}
+
+// idleAfter is how long a node that is no member is dialled after something was to be sent to it.
+const idleAfter = time.Minute
+
+// want says whether the node should be connected to.
+func (x *peer) want() bool {
+	used := x.used.Load()
+	return x.member.Load() || used > 0 && x.peers.clock()-used < int64(idleAfter)
+}
+
+// use notes that something is to be sent.
+func (x *peer) use() {
+	if x.link.Load() != nil {
+		return
+	}
+	x.used.Store(x.peers.clock())
+	x.wake()
+}
+
+func (x *peer) setMember(is bool) {
+	x.member.Store(is)
+	x.wake()
+}
+
+func (x *peer) wake() {
+	select {
+	case x.wanted <- struct{}{}:
+	default:
+	}
 }
 
 // await returns the link, or waits for one at most so long.
@@ -110,6 +144,7 @@ func (x *peer) install(l *link, dialled bool) refusal {
 		x.peers.log.Info("peer is connected", "node", x.node, "address", l.info.Address, "dialled", dialled)
 	}
 	x.peers.watch.heard(x.node)
+	x.peers.progress.connected(x.node)
 	l.run()
 	return refusal{}
 }
@@ -143,10 +178,11 @@ func (x *peer) connect() {
 		x.pause(pause)
 	}
 	for p.ctx.Err() == nil {
-		if x.link.Load() != nil {
+		if x.link.Load() != nil || !x.want() {
 			pause = p.timing.Redial
 			select {
 			case <-x.gone:
+			case <-x.wanted:
 			case <-p.ctx.Done():
 			}
 			continue
@@ -177,7 +213,7 @@ func (x *peer) failed(err error) {
 	if p.ctx.Err() != nil || errors.Is(err, errCrossing) {
 		return
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) && x.link.Load() == nil {
 		p.watch.refused(x.node)
 	}
 	x.mu.Lock()

@@ -155,6 +155,7 @@ func (p *Peers) Start() {
 		p.running.Go(p.accept)
 	}
 	p.running.Go(p.watch.run)
+	p.running.Go(p.watch.tellAll)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watch.started = true
@@ -197,7 +198,7 @@ func (p *Peers) clock() int64 { return int64(time.Since(p.began)) }
 
 func (p *Peers) at(clock int64) time.Time { return p.began.Add(time.Duration(clock)) }
 
-// peer returns the other end of a node, which this node connects to from now on.
+// peer returns the other end of a node.
 func (p *Peers) peer(node int32) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -209,6 +210,13 @@ func (p *Peers) peer(node int32) *peer {
 	if p.watch.started && p.ctx.Err() == nil {
 		p.running.Go(x.connect)
 	}
+	return x
+}
+
+// target is the peer that something is to be sent to.
+func (p *Peers) target(node int32) *peer {
+	x := p.peer(node)
+	x.use()
 	return x
 }
 

@@ -134,6 +134,18 @@ func (p *progress) committed(group string, term, index uint64) {
 	}
 }
 
+// connected is told of a new connection: what was told over the one before may be lost.
+func (p *progress) connected(node int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.groups {
+		if f := g.peers[node]; f != nil && f.told > 0 {
+			f.told = 0
+			p.moved[g] = struct{}{}
+		}
+	}
+}
+
 // commit is what a follower is told between two requests of its leader.
 type commit struct {
 	group            string

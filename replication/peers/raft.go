@@ -13,26 +13,40 @@ import (
 // connection to come back, and an AppendEntries whose connection was lost is sent again. Errors:
 // ErrUnreachable, ErrInterrupted, *Error from the other node, and those of the context.
 func (p *Peers) Call(ctx context.Context, to int32, group string, request, response any) error {
+	entries, _ := request.(*raft.AppendEntriesRequest)
+	answer, _ := response.(*raft.AppendEntriesResponse)
+	if entries != nil && answer == nil {
+		return errMessage
+	}
+	if entries != nil && isHeartbeat(entries) {
+		return p.target(to).beats.beat(ctx, group, entries, answer)
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.timing.Request)
 	defer cancel()
-	entries, _ := request.(*raft.AppendEntriesRequest)
 	if entries == nil {
 		return p.once(ctx, to, group, request, response, p.timing.Retry)
 	}
-	answer, ok := response.(*raft.AppendEntriesResponse)
-	if !ok {
-		return errMessage
+	err := p.append(ctx, to, group, entries, answer)
+	if err == nil {
+		p.progress.answered(to, group, entries, answer)
 	}
-	if isHeartbeat(entries) {
-		return p.peer(to).beats.beat(ctx, group, entries, answer)
-	}
-	for began := time.Now(); ; {
-		err := p.once(ctx, to, group, request, response, p.timing.Retry-time.Since(began))
-		if err == nil {
-			p.progress.answered(to, group, entries, answer)
-			return nil
+	return err
+}
+
+// append sends an AppendEntries, and again for a while after its connection was lost: entries
+// that the other side has got already do no harm.
+func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
+	var lost time.Time
+	patience := p.timing.Retry
+	for {
+		err := p.once(ctx, to, group, q, a, patience)
+		if !errors.Is(err, ErrInterrupted) || ctx.Err() != nil {
+			return err
 		}
-		if !errors.Is(err, ErrInterrupted) || time.Since(began) >= p.timing.Retry || ctx.Err() != nil {
+		if lost.IsZero() {
+			lost = time.Now()
+		}
+		if patience = p.timing.Retry - time.Since(lost); patience <= 0 {
 			return err
 		}
 	}
@@ -40,7 +54,7 @@ func (p *Peers) Call(ctx context.Context, to int32, group string, request, respo
 
 // once sends a request over the link that there is within some time.
 func (p *Peers) once(ctx context.Context, to int32, group string, request, response any, patience time.Duration) error {
-	l, err := p.peer(to).await(ctx, patience)
+	l, err := p.target(to).await(ctx, patience)
 	if err != nil {
 		return err
 	}

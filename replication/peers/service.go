@@ -41,7 +41,7 @@ func (p *Peers) Ask(ctx context.Context, to int32, service byte, payload []byte)
 		ctx, cancel = context.WithTimeout(ctx, p.timing.Request)
 		defer cancel()
 	}
-	l, err := p.peer(to).await(ctx, p.timing.Retry)
+	l, err := p.target(to).await(ctx, p.timing.Retry)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,9 @@ func (in *inbound) call(body []byte) error {
 		return errFormat
 	}
 	payload := d.rest()
+	if !in.admit(len(body)) {
+		return errWindow
+	}
 	in.mu.Lock()
 	busy := in.calls >= maxCalls
 	if !busy {
@@ -97,12 +100,14 @@ func (in *inbound) call(body []byte) error {
 	}
 	in.mu.Unlock()
 	if busy {
+		in.free(len(body))
 		in.link.pushBytes(appendFailure(appendUint(newFrame(kindAnswer, 64), id), errTooManyCalls))
 		return nil
 	}
 	timeout := time.Duration(min(left, 1<<31)) * time.Millisecond
 	in.link.done.Go(func() {
 		in.link.answerCall(id, service, timeout, payload)
+		in.free(len(body))
 		in.mu.Lock()
 		in.calls--
 		in.mu.Unlock()

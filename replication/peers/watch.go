@@ -2,6 +2,7 @@ package peers
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,10 +18,12 @@ type watch struct {
 
 	mu       sync.Mutex
 	detector detector
+	verdicts []change // that have not been told
+	judged   chan struct{}
 }
 
 func (w *watch) init(p *Peers) {
-	w.peers, w.kick = p, make(chan struct{}, 1)
+	w.peers, w.kick, w.judged = p, make(chan struct{}, 1), make(chan struct{}, 1)
 	w.detector = detector{self: p.config.Node, suspectAfter: p.timing.Suspect, upAfter: p.timing.Recover}
 }
 
@@ -35,11 +38,13 @@ func (p *Peers) SetMembers(nodes []int32) {
 			p.peer(n)
 		}
 	}
+	for _, x := range p.all() {
+		x.setMember(slices.Contains(nodes, x.node))
+	}
 }
 
 // OnDown sets who is told that a majority of the members cannot hear a node; before Start. It is
-// called from the one goroutine that also calls OnUp, in order; heartbeats wait meanwhile, so it
-// must not block.
+// called from the one goroutine that also calls OnUp, in order: later verdicts wait while it runs.
 func (p *Peers) OnDown(f func(node int32)) { p.watch.onDown = f }
 
 // OnUp sets who is told that a node which was down is heard again; before Start.
@@ -107,7 +112,7 @@ func (w *watch) tick(now time.Time) {
 			w.detector.heard(x.node, p.at(l.heard.Load()))
 		}
 	}
-	changes := w.detector.tick(now)
+	w.judge(w.detector.tick(now))
 	suspects := w.detector.suspects(now)
 	w.mu.Unlock()
 	frame := newFrame(kindNode, 16)
@@ -126,11 +131,39 @@ func (w *watch) tick(now time.Time) {
 			continue
 		}
 		l.beat(frame)
+		l.expire(now)
 		l.sendCommits(due[x.node])
 	}
 	p.progress.sweep(now)
-	for _, c := range changes {
-		w.tell(c)
+}
+
+// judge queues verdicts for tell; the caller holds mu.
+func (w *watch) judge(changes []change) {
+	if len(changes) == 0 {
+		return
+	}
+	w.verdicts = append(w.verdicts, changes...)
+	select {
+	case w.judged <- struct{}{}:
+	default:
+	}
+}
+
+// tellAll is the goroutine that calls OnDown and OnUp.
+func (w *watch) tellAll() {
+	for {
+		select {
+		case <-w.judged:
+		case <-w.peers.ctx.Done():
+			return
+		}
+		w.mu.Lock()
+		verdicts := w.verdicts
+		w.verdicts = nil
+		w.mu.Unlock()
+		for _, c := range verdicts {
+			w.tell(c)
+		}
 	}
 }
 
@@ -173,8 +206,11 @@ func (l *link) nodeBeat(body []byte) error {
 	now := time.Now()
 	w := &l.peers.watch
 	w.mu.Lock()
-	w.detector.report(l.peer.node, suspects, now)
+	news := w.detector.report(l.peer.node, suspects, now)
 	w.mu.Unlock()
+	if news {
+		w.wake()
+	}
 	return nil
 }
 
