@@ -137,7 +137,7 @@ func (p *Peers) serve(conn net.Conn) {
 	case r.code != accepted:
 		conn.Close()
 		if r.code != refusedCrossing {
-			p.complaints.log(p.log, fmt.Sprintf("refuse %d", h.info.ID), "connection is refused", "from", conn.RemoteAddr().String(), "cause", r.text)
+			p.complaints.log(p.log, r.text, "connection is refused", "from", conn.RemoteAddr().String(), "cause", r.text)
 		}
 	case h.purpose == forBulk:
 		p.serveBulk(conn, h.info, err)

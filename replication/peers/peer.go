@@ -91,7 +91,7 @@ func (x *peer) await(ctx context.Context, patience time.Duration) (*link, error)
 			return nil, fmt.Errorf("node %d: %w", x.node, ErrUnreachable)
 		case <-late.C:
 			if failure != nil {
-				return nil, fmt.Errorf("node %d: %w: %v", x.node, ErrUnreachable, failure)
+				return nil, fmt.Errorf("node %d: %w: %w", x.node, ErrUnreachable, failure)
 			}
 			return nil, fmt.Errorf("node %d: %w", x.node, ErrUnreachable)
 		}

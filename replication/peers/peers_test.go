@@ -5,116 +5,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"quorumlog/internal/netfault"
 )
 
-// fake answers Raft's requests.
-type fake struct {
-	deliver func(ctx context.Context, group string, request any) (any, error) // nil answers yes
-}
-
-func (f *fake) Deliver(ctx context.Context, group string, request any) (any, error) {
-	if f.deliver != nil {
-		return f.deliver(ctx, group, request)
-	}
-	switch r := request.(type) {
-	case *raft.AppendEntriesRequest:
-		last, _ := lastOf(r)
-		return &raft.AppendEntriesResponse{Term: r.Term, LastLog: last, Success: true}, nil
-	case *raft.RequestVoteRequest:
-		return &raft.RequestVoteResponse{Term: r.Term, Granted: true}, nil
-	case *raft.RequestPreVoteRequest:
-		return &raft.RequestPreVoteResponse{Term: r.Term, Granted: true}, nil
-	}
-	return &raft.TimeoutNowResponse{}, nil
-}
-
-// trio is a cluster of nodes on loopback.
-type trio struct {
-	nodes map[int32]*Peers
-	fakes map[int32]*fake
-	addrs map[int32]string
-}
-
-func newTrio(t testing.TB, n int32, change func(*Config)) *trio {
-	x := &trio{nodes: map[int32]*Peers{}, fakes: map[int32]*fake{}, addrs: map[int32]string{}}
-	listeners, ids := map[int32]net.Listener{}, []int32{}
-	for id := int32(1); id <= n; id++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listeners[id], x.addrs[id] = l, l.Addr().String()
-		ids = append(ids, id)
-	}
-	for _, id := range ids {
-		x.fakes[id] = &fake{}
-		c := Config{
-			Node: id, Identity: fmt.Sprint("dir-", id), Listen: listeners[id], Transport: x.fakes[id],
-			Resolve: func(n int32) string { return x.addrs[n] },
-			Logger:  slog.New(slog.DiscardHandler),
-		}
-		if change != nil {
-			change(&c)
-		}
-		x.nodes[id] = New(c)
-		x.nodes[id].SetMembers(ids)
-		t.Cleanup(func() { x.nodes[id].Close() })
-	}
-	return x
-}
-
-func (x *trio) start() *trio {
-	for _, p := range x.nodes {
-		p.Start()
-	}
-	return x
-}
-
-func eventually(t testing.TB, what string, ready func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ready(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("never: " + what)
-		}
-	}
-}
-
 func TestEveryPairOfNodesIsConnectedOnce(t *testing.T) {
-	x := newTrio(t, 3, nil).start()
-	for a := range x.nodes {
-		for b := range x.nodes {
-			if a == b {
-				continue
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			x := inMemory(t, 5, nil).start()
+			time.Sleep(time.Second)
+			for a, p := range x.peers {
+				if len(p.conns) != 0 {
+					t.Fatal("connections beside the links")
+				}
+				for b, q := range x.peers {
+					if a >= b {
+						continue
+					}
+					here, there := p.peers[b], q.peers[a]
+					if here.link.Load() == nil || there.link.Load() == nil || here.dialled == there.dialled {
+						t.Fatalf("nodes %d and %d: %v %v", a, b, here.dialled, there.dialled)
+					}
+				}
 			}
-			eventually(t, "connected", func() bool { _, ok := x.nodes[a].Connected(b); return ok })
-		}
+		})
 	}
-	links := func() (n int) {
-		for _, p := range x.nodes {
-			p.mu.Lock()
-			n += len(p.conns)
-			p.mu.Unlock()
-		}
-		return n
-	}
-	eventually(t, "no connection beside the links", func() bool { return links() == 0 })
 }
 
 func TestRaftsRequestsTravel(t *testing.T) {
-	x := newTrio(t, 2, nil)
-	ctx := t.Context()
+	x := onLoopback(t, 2, nil)
 	arrived := make(chan *raft.AppendEntriesRequest, 1)
 	x.fakes[2].deliver = func(_ context.Context, group string, request any) (any, error) {
-		if group != "g" {
-			return nil, errors.New("wrong group " + group)
-		}
 		switch r := request.(type) {
 		case *raft.AppendEntriesRequest:
 			if isHeartbeat(r) {
@@ -128,136 +55,339 @@ func TestRaftsRequestsTravel(t *testing.T) {
 				c.Entries = append(c.Entries, &d)
 			}
 			arrived <- &c
-			return &raft.AppendEntriesResponse{Term: 3, LastLog: 12, Success: true}, nil
-		case *raft.RequestVoteRequest:
-			return &raft.RequestVoteResponse{Term: 4, Granted: r.LeadershipTransfer}, nil
-		case *raft.RequestPreVoteRequest:
-			return &raft.RequestPreVoteResponse{Term: 4, Granted: true}, nil
+			return &raft.AppendEntriesResponse{Term: 3, LastLog: 12, Success: group == "g"}, nil
+		case *raft.TimeoutNowRequest:
+			return nil, errors.New("no")
 		}
-		return nil, errors.New("no")
+		return yes(request)
 	}
 	x.start()
-	header := raft.RPCHeader{ProtocolVersion: 3, ID: []byte("1/dir-1"), Addr: []byte("1")}
+	p, ctx := x.peers[1], t.Context()
 	large := bytes.Repeat([]byte("x"), 1<<20)
-	ask := &raft.AppendEntriesRequest{RPCHeader: header, Term: 3, PrevLogEntry: 10, PrevLogTerm: 2, LeaderCommitIndex: 9, Entries: []*raft.Log{
-		{Index: 11, Term: 3, Type: raft.LogNoop}, {Index: 12, Term: 3, Data: large}, {Index: 13, Term: 3, Data: []byte("small")},
-	}}
+	ask := entries(3, 10, 3, 5)
+	ask.Entries[1].Data = large
+	ask.Entries[0].Type = raft.LogNoop
 	var a raft.AppendEntriesResponse
-	if err := x.nodes[1].Call(ctx, 2, "g", ask, &a); err != nil {
-		t.Fatal(err)
-	}
-	if !a.Success || a.Term != 3 || a.LastLog != 12 {
-		t.Fatalf("%+v", a)
+	if err := p.Call(ctx, 2, "g", ask, &a); err != nil || !a.Success || a.Term != 3 || a.LastLog != 12 {
+		t.Fatal(err, a)
 	}
 	got := <-arrived
-	if len(got.Entries) != 3 || !bytes.Equal(got.Entries[1].Data, large) || string(got.Entries[2].Data) != "small" || got.Entries[0].Type != raft.LogNoop || got.PrevLogEntry != 10 || string(got.ID) != "1/dir-1" {
+	if len(got.Entries) != 3 || !bytes.Equal(got.Entries[1].Data, large) || len(got.Entries[2].Data) != 5 ||
+		got.Entries[0].Type != raft.LogNoop || got.Entries[2].Index != 13 || got.PrevLogEntry != 10 || string(got.ID) != "1/dir-1" {
 		t.Fatalf("%+v", got)
 	}
-	if p := x.nodes[1].Progress("g")[2]; p.Match != 13 {
-		t.Fatalf("progress %+v", p)
+	if match := p.Progress("g")[2].Match; match != 13 {
+		t.Fatal(match)
 	}
 	var v raft.RequestVoteResponse
-	if err := x.nodes[1].Call(ctx, 2, "g", &raft.RequestVoteRequest{RPCHeader: header, Term: 4, LeadershipTransfer: true}, &v); err != nil || !v.Granted {
+	if err := p.Call(ctx, 2, "g", &raft.RequestVoteRequest{RPCHeader: header(1), Term: 4}, &v); err != nil || !v.Granted {
 		t.Fatal(err, v)
 	}
 	var pv raft.RequestPreVoteResponse
-	if err := x.nodes[1].Call(ctx, 2, "g", &raft.RequestPreVoteRequest{RPCHeader: header, Term: 4}, &pv); err != nil || !pv.Granted {
+	if err := p.Call(ctx, 2, "g", &raft.RequestPreVoteRequest{RPCHeader: header(1), Term: 4}, &pv); err != nil || !pv.Granted {
 		t.Fatal(err, pv)
 	}
 	var e *Error
-	if err := x.nodes[1].Call(ctx, 2, "g", &raft.TimeoutNowRequest{RPCHeader: header}, &raft.TimeoutNowResponse{}); !errors.As(err, &e) || e.Text != "no" {
+	if err := p.Call(ctx, 2, "g", &raft.TimeoutNowRequest{RPCHeader: header(1)}, &raft.TimeoutNowResponse{}); !errors.As(err, &e) || e.Text != "no" {
 		t.Fatal(err)
 	}
 	var h raft.AppendEntriesResponse
-	if err := x.nodes[1].Call(ctx, 2, "g", &raft.AppendEntriesRequest{RPCHeader: header, Term: 5}, &h); err != nil || h.Success || h.Term != 6 {
+	if err := p.Call(ctx, 2, "g", &raft.AppendEntriesRequest{RPCHeader: header(1), Term: 5}, &h); err != nil || h.Success || h.Term != 6 {
 		t.Fatal(err, h)
 	}
 }
 
-func TestServicesAnswerWithPayloadOrError(t *testing.T) {
-	x := newTrio(t, 2, nil)
-	x.nodes[2].Handle(7, func(_ context.Context, from int32, payload []byte) ([]byte, error) {
-		if len(payload) == 0 {
-			return nil, &Error{300, "nothing"}
+func TestHeartbeatsOfManyGroupsTravelTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		x.fakes[2].deliver = func(_ context.Context, group string, request any) (any, error) {
+			if group == "absent" {
+				return nil, errors.New("no such group")
+			}
+			return yes(request)
 		}
-		return append(payload, byte('0'+from)), nil
+		x.start()
+		began := time.Now()
+		var all sync.WaitGroup
+		for g := range 1000 {
+			all.Go(func() {
+				var a raft.AppendEntriesResponse
+				q := &raft.AppendEntriesRequest{RPCHeader: header(1), Term: uint64(g + 1)}
+				if err := x.peers[1].Call(t.Context(), 2, fmt.Sprint(g), q, &a); err != nil || !a.Success || a.Term != q.Term {
+					t.Error(err, a)
+				}
+			})
+		}
+		all.Go(func() {
+			q := &raft.AppendEntriesRequest{RPCHeader: header(1), Term: 1}
+			if err := x.peers[1].Call(t.Context(), 2, "absent", q, &raft.AppendEntriesResponse{}); err == nil {
+				t.Error("an absent group is alive")
+			}
+		})
+		all.Wait()
+		if took := time.Since(began); took != x.peers[1].timing.Round {
+			t.Fatal("more than one round: ", took)
+		}
+		if l := x.peers[1].peers[2].link.Load(); l.next != 1 {
+			t.Fatal("more than one frame: ", l.next)
+		}
 	})
-	x.start()
-	got, err := x.nodes[1].Ask(t.Context(), 2, 7, []byte("hello"))
-	if err != nil || string(got) != "hello1" {
-		t.Fatal(err, string(got))
-	}
-	var e *Error
-	if _, err := x.nodes[1].Ask(t.Context(), 2, 7, nil); !errors.As(err, &e) || e.Code != 300 {
-		t.Fatal(err)
-	}
-	if _, err := x.nodes[1].Ask(t.Context(), 2, 8, nil); !errors.As(err, &e) || e.Code != CodeNoService {
-		t.Fatal(err)
-	}
-	if _, err := x.nodes[1].Ask(t.Context(), 9, 8, nil); !errors.Is(err, ErrUnreachable) {
-		t.Fatal(err)
-	}
+}
+
+func TestAnAppendEntriesOutlivesItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		held := make(chan struct{}, 10)
+		x.fakes[2].deliver = func(ctx context.Context, _ string, request any) (any, error) {
+			held <- struct{}{}
+			if len(held) == 1 { // the first one's answer is lost
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return yes(request)
+		}
+		x.start()
+		failed := make(chan error, 2)
+		go func() {
+			failed <- x.peers[1].Call(t.Context(), 2, "g", entries(1, 0, 1, 100), &raft.AppendEntriesResponse{})
+		}()
+		synctest.Wait()
+		x.net.Drop(1, 2)
+		if err := <-failed; err != nil || len(held) != 2 {
+			t.Fatal(err, len(held))
+		}
+		<-held
+		<-held
+		go func() {
+			failed <- x.peers[1].Call(t.Context(), 2, "g", &raft.RequestVoteRequest{Term: 2}, &raft.RequestVoteResponse{})
+		}()
+		synctest.Wait()
+		x.net.Drop(1, 2)
+		if err := <-failed; !errors.Is(err, ErrInterrupted) {
+			t.Fatal("a vote is asked for once: ", err)
+		}
+	})
+}
+
+func TestARequestToNobodyFailsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil).start()
+		x.peers[2].Close()
+		synctest.Wait()
+		began := time.Now()
+		err := x.peers[1].Call(t.Context(), 2, "g", entries(1, 0, 1, 1), &raft.AppendEntriesResponse{})
+		if took := time.Since(began); !errors.Is(err, ErrUnreachable) || took > time.Second {
+			t.Fatal(err, took)
+		}
+		began = time.Now()
+		err = x.peers[1].Call(t.Context(), 2, "g", &raft.AppendEntriesRequest{Term: 1}, &raft.AppendEntriesResponse{})
+		if took := time.Since(began); !errors.Is(err, ErrUnreachable) || took > time.Second {
+			t.Fatal(err, took)
+		}
+	})
+}
+
+func TestASlowGroupHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 3, nil)
+		x.fakes[2].deliver = func(ctx context.Context, group string, request any) (any, error) {
+			if group == "slow" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return yes(request)
+		}
+		x.start()
+		call := func(to int32, group string) error {
+			return x.peers[1].Call(t.Context(), to, group, entries(1, 0, 1, 1), &raft.AppendEntriesResponse{})
+		}
+		go call(2, "slow")
+		synctest.Wait()
+		began := time.Now()
+		for _, to := range []int32{2, 3} {
+			if err := call(to, "fast"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 0 {
+			t.Fatal(took)
+		}
+	})
+}
+
+func TestAStuckPeerIsGivenUpAndBoundsWhatWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 3, func(c *Config) { c.Limits.Window = 1 << 20 }).start()
+		x.net.Cut(1, 2)
+		var all sync.WaitGroup
+		for g := range 100 {
+			all.Go(func() {
+				if err := x.peers[1].Call(t.Context(), 2, fmt.Sprint(g), entries(1, 0, 1, 100_000), &raft.AppendEntriesResponse{}); err == nil {
+					t.Error("answered across a cut")
+				}
+			})
+		}
+		synctest.Wait()
+		l := x.peers[1].peers[2].link.Load()
+		if l.unheard > 1<<20 || l.unheard < 1<<19 {
+			t.Fatal("bytes without an answer: ", l.unheard)
+		}
+		if err := x.peers[1].Call(t.Context(), 3, "g", entries(1, 0, 1, 1), &raft.AppendEntriesResponse{}); err != nil {
+			t.Fatal(err)
+		}
+		all.Wait()
+		x.net.Mend(1, 2)
+		x.connected(x.peers[1], 2)
+	})
+}
+
+func TestServicesAnswerWithPayloadOrError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		x.peers[2].Handle(7, func(ctx context.Context, from int32, payload []byte) ([]byte, error) {
+			switch string(payload) {
+			case "":
+				return nil, &Error{300, "nothing"}
+			case "slow":
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return append(payload, byte('0'+from)), nil
+		})
+		x.start()
+		p := x.peers[1]
+		if got, err := p.Ask(t.Context(), 2, 7, []byte("hello")); err != nil || string(got) != "hello1" {
+			t.Fatal(err, string(got))
+		}
+		var e *Error
+		if _, err := p.Ask(t.Context(), 2, 7, nil); !errors.As(err, &e) || e.Code != 300 || e.Text != "nothing" {
+			t.Fatal(err)
+		}
+		if _, err := p.Ask(t.Context(), 2, 8, nil); !errors.As(err, &e) || e.Code != CodeNoService {
+			t.Fatal(err)
+		}
+		if _, err := p.Ask(t.Context(), 9, 8, nil); !errors.Is(err, ErrUnreachable) {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.Ask(ctx, 2, 7, []byte("slow")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if l := p.peers[2].link.Load(); l.unheard != 0 || len(l.calls) != 0 {
+			t.Fatal("a call that was given up keeps its room: ", l.unheard)
+		}
+	})
 }
 
 func TestPublishedStateReachesPeersInOrder(t *testing.T) {
-	x := newTrio(t, 2, nil)
-	var mu sync.Mutex
-	seen := ""
-	x.nodes[2].OnState(func(from int32, full bool, payload []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		if full {
-			seen = string(payload)
-			return
-		}
-		seen += string(payload)
-	})
-	x.start()
-	all := ""
-	for i := range 200 {
-		mu.Lock()
-		all += fmt.Sprint(i, " ")
-		mu.Unlock()
-		x.nodes[1].Publish([]byte(fmt.Sprint(i, " ")), func() []byte {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 3, nil)
+		var mu sync.Mutex
+		seen, fulls, all := "", 0, ""
+		x.peers[2].OnState(func(from int32, full bool, payload []byte) {
 			mu.Lock()
 			defer mu.Unlock()
-			return []byte(all)
+			if full {
+				fulls++
+				seen = ""
+			}
+			seen += string(payload)
 		})
-	}
-	eventually(t, "all of it", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(seen) >= len(all) && seen[len(seen)-4:] == "199 "
+		x.start()
+		publish := func(s string) {
+			mu.Lock()
+			all += s
+			mu.Unlock()
+			x.peers[1].Publish([]byte(s), func() []byte {
+				mu.Lock()
+				defer mu.Unlock()
+				return []byte(all)
+			})
+			synctest.Wait()
+		}
+		for i := range 50 {
+			publish(fmt.Sprint(i, " "))
+		}
+		if seen != all || fulls != 1 {
+			t.Fatal(seen, fulls)
+		}
+		x.net.Drop(1, 2)
+		publish("offline ")
+		x.connected(x.peers[1], 2)
+		synctest.Wait()
+		if seen != all || fulls != 2 {
+			t.Fatal(seen, fulls)
+		}
 	})
 }
 
-func TestAMajorityJudgesWhoIsDown(t *testing.T) {
-	x := newTrio(t, 3, nil)
-	down, up := make(chan int32, 10), make(chan int32, 10)
-	x.nodes[1].OnDown(func(n int32) { down <- n })
-	x.nodes[1].OnUp(func(n int32) { up <- n })
-	x.start()
-	for _, n := range []int32{2, 3} {
-		eventually(t, "connected", func() bool { _, ok := x.nodes[1].Connected(n); return ok })
-	}
-	eventually(t, "connected", func() bool { _, ok := x.nodes[2].Connected(3); return ok })
-	began := time.Now()
-	x.nodes[3].Close()
-	if n := <-down; n != 3 {
-		t.Fatal(n)
-	}
-	t.Log("down after", time.Since(began))
-	l, err := net.Listen("tcp", x.addrs[3])
-	if err != nil {
-		t.Skip(err)
-	}
-	c := x.nodes[3].config
-	c.Listen = l
-	again := New(c)
-	again.SetMembers([]int32{1, 2, 3})
-	again.Start()
-	defer again.Close()
-	if n := <-up; n != 3 {
-		t.Fatal(n)
-	}
+func TestCommitIndexesReachFollowersWithinARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		got := make(chan *raft.AppendEntriesRequest, 10)
+		x.fakes[2].deliver = func(_ context.Context, group string, request any) (any, error) {
+			if r := request.(*raft.AppendEntriesRequest); len(r.Entries) == 0 && group == "g" {
+				got <- r
+			}
+			return yes(request)
+		}
+		x.start()
+		p := x.peers[1]
+		p.Committed("g", 3, 5) // nobody has acknowledged anything
+		if err := p.Call(t.Context(), 2, "g", entries(3, 10, 2, 1), &raft.AppendEntriesResponse{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		p.Committed("g", 3, 20)
+		r := <-got
+		if r.LeaderCommitIndex == 5 { // a beat may have come in between
+			r = <-got
+		}
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Fatal(took)
+		}
+		if r.Term != 3 || r.PrevLogEntry != 12 || r.PrevLogTerm != 3 || r.LeaderCommitIndex != 12 || len(r.Entries) != 0 || string(r.Addr) != "1" || string(r.ID) != "1/dir-1" || string(r.Leader) != "1" {
+			t.Fatalf("%+v", r)
+		}
+		time.Sleep(time.Second)
+		if len(got) != 0 {
+			t.Fatal("told twice")
+		}
+		p.Committed("g", 2, 30) // an earlier term's
+		time.Sleep(time.Second)
+		if len(got) != 0 {
+			t.Fatal("told of another term")
+		}
+		x.net.Drop(1, 2)
+		if r := <-got; r.LeaderCommitIndex != 12 {
+			t.Fatal("not told again over a new connection")
+		}
+	})
+}
+
+func TestAnAddressMayChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		var mu sync.Mutex
+		where := "node-77:1"
+		x.peers[1].config.Resolve = func(int32) string {
+			mu.Lock()
+			defer mu.Unlock()
+			return where
+		}
+		x.peers[2].config.Resolve = func(int32) string { return "" }
+		for _, p := range x.peers {
+			p.Start()
+		}
+		time.Sleep(time.Second)
+		if _, ok := x.peers[1].Connected(2); ok {
+			t.Fatal("connected to nowhere")
+		}
+		mu.Lock()
+		where = netfault.Address(2)
+		mu.Unlock()
+		x.connected(x.peers[2], 1)
+	})
 }

@@ -84,23 +84,23 @@ func (p *Peers) judge(other Info) refusal {
 // judgeHello is the answering side's view of a hello.
 func (p *Peers) judgeHello(h hello) refusal {
 	self := p.info()
-	switch {
-	case h.min > maxVersion || h.max < minVersion:
+	if h.min > maxVersion || h.max < minVersion {
 		return refuse(refusedVersion, "node %d at %s speaks the protocol versions %d to %d, the node that called it %d to %d",
 			self.ID, self.Address, minVersion, maxVersion, h.min, h.max)
-	case h.to >= 0 && h.to != self.ID:
-		return refuse(refusedNode, "at %s is node %d, not node %d that node %d expects there", self.Address, self.ID, h.to, h.info.ID)
 	}
-	return p.judge(h.info)
+	if r := p.judge(h.info); r.code != accepted || h.to < 0 || h.to == self.ID {
+		return r
+	}
+	return refuse(refusedNode, "at %s is node %d, not node %d that node %d expects there", self.Address, self.ID, h.to, h.info.ID)
 }
 
 // judgeWelcome is the dialling side's view of the answer to a hello.
 func (p *Peers) judgeWelcome(h hello, w welcome) refusal {
-	switch {
-	case w.version < minVersion || w.version > maxVersion:
+	if w.version < minVersion || w.version > maxVersion {
 		return refuse(refusedVersion, "node %d chose the protocol version %d, node %d speaks %d to %d", w.info.ID, w.version, h.info.ID, minVersion, maxVersion)
-	case h.to >= 0 && h.to != w.info.ID:
-		return refuse(refusedNode, "node %d answers where node %d expects node %d", w.info.ID, h.info.ID, h.to)
 	}
-	return p.judge(w.info)
+	if r := p.judge(w.info); r.code != accepted || h.to < 0 || h.to == w.info.ID {
+		return r
+	}
+	return refuse(refusedNode, "node %d answers where node %d expects node %d", w.info.ID, h.info.ID, h.to)
 }

@@ -1,0 +1,82 @@
+package peers
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestBulkConnectionsCarryFilesBothWays(t *testing.T) {
+	x := onLoopback(t, 2, nil)
+	x.peers[2].HandleBulk(3, func(from int32, header []byte, conn net.Conn) error {
+		if from != 1 || string(header) != "header" {
+			return errors.New("wrong header")
+		}
+		b, err := io.ReadAll(conn)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Write(b[:10])
+		return err
+	})
+	x.start()
+	name := t.TempDir() + "/f"
+	data := bytes.Repeat([]byte("0123456789"), 1<<20)
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, err := x.peers[1].OpenBulk(t.Context(), 2, 3, []byte("header"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := io.Copy(c, io.LimitReader(f, int64(len(data)-5))); err != nil || n != int64(len(data)-5) {
+		t.Fatal(n, err)
+	}
+	if n, err := io.Copy(c, f); err != nil || n != 5 {
+		t.Fatal(n, err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); err != nil || string(b) != "0123456789" {
+		t.Fatal(string(b), err)
+	}
+}
+
+func TestBulkConnectionsAreBoundedAndEndWhenIdle(t *testing.T) {
+	x := onLoopback(t, 2, func(c *Config) { c.Limits.Bulk, c.Timing.Idle = 1, 50*time.Millisecond })
+	ended := make(chan error, 1)
+	x.peers[2].HandleBulk(3, func(_ int32, _ []byte, conn net.Conn) error {
+		_, err := io.ReadAll(conn)
+		ended <- err
+		return err
+	})
+	x.start()
+	var e *Error
+	if _, err := x.peers[1].OpenBulk(t.Context(), 2, 4, nil); !errors.As(err, &e) || e.Code != CodeNoService {
+		t.Fatal(err)
+	}
+	var c *BulkConn
+	eventually(t, "the first slot is free again", func() (ok bool) {
+		var err error
+		c, err = x.peers[1].OpenBulk(t.Context(), 2, 3, nil)
+		return err == nil
+	})
+	defer c.Close()
+	if _, err := x.peers[1].OpenBulk(t.Context(), 2, 3, nil); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
