@@ -128,19 +128,9 @@ func (m *Metadata) propose(i *Image, records []Record) *proposal {
 	return p
 }
 
-// outcome waits for an entry and translates Raft's errors.
+// outcome waits for an entry.
 func (m *Metadata) outcome(f raft.ApplyFuture) (*Image, error) {
-	err := m.wait(f)
-	switch {
-	case err == nil:
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return nil, m.notController()
-	case errors.Is(err, raft.ErrRaftShutdown):
-		if err := m.Err(); err != nil {
-			return nil, err
-		}
-		return nil, ErrClosed
-	default:
+	if err := m.translate(m.wait(f)); err != nil {
 		return nil, err
 	}
 	switch r := f.Response().(type) {
@@ -151,6 +141,20 @@ func (m *Metadata) outcome(f raft.ApplyFuture) (*Image, error) {
 	default:
 		return nil, fmt.Errorf("unexpected answer %T", r)
 	}
+}
+
+// translate makes errors of Raft's those of this package.
+func (m *Metadata) translate(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return m.notController()
+	case errors.Is(err, raft.ErrRaftShutdown):
+		if err := m.Err(); err != nil {
+			return err
+		}
+		return ErrClosed
+	}
+	return err
 }
 
 // AllocateProducerIDs hands out n producer ids, first to first+n-1, which nobody gets again: the

@@ -37,7 +37,7 @@ var (
 	ErrBrokerInUse = errors.New("broker has replicas")
 )
 
-// What Metadata.Change and Open return.
+// What the methods of Metadata and Open return.
 var (
 	// ErrNotController: this node does not lead the metadata group; errors.As to
 	// *NotControllerError tells who does (NOT_CONTROLLER). A change in flight when leadership was
@@ -47,6 +47,12 @@ var (
 	ErrClosed = errors.New("metadata is closed")
 	// ErrTooLarge: one decision does not fit one entry.
 	ErrTooLarge = errors.New("metadata change is too large")
+	// ErrNotCaughtUp: members that are to have a vote do not have the log yet.
+	ErrNotCaughtUp = errors.New("members have not caught up")
+	// ErrNoMajority: no majority of the voters would be live after the change.
+	ErrNoMajority = errors.New("no majority of the voters would be left")
+	// ErrNoSuccessor: no other voter can take the lead.
+	ErrNoSuccessor = errors.New("nobody can take over the lead")
 	// ErrFailed: the metadata stopped because it could not apply what was committed.
 	ErrFailed = errors.New("metadata stopped")
 )

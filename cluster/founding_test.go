@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 func TestAFounderAndEmptyMembersElectAndReplicate(t *testing.T) {
@@ -26,7 +24,7 @@ func TestAFounderAndEmptyMembersElectAndReplicate(t *testing.T) {
 	}
 	founder.change(register(Broker{ID: 1, Identity: "A"}))
 	founder.change(create("a", 3))
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 	for n := range x.members {
 		if q := x.members[n].Quorum(); !slices.Equal(q.Voters, trioVoters) {
 			t.Fatalf("node %d knows the voters %v", n+1, q.Voters)
@@ -41,14 +39,14 @@ func TestAFounderAndEmptyMembersElectAndReplicate(t *testing.T) {
 	}
 	x.members[2].Campaign() // any of them may lead now
 	x.leader().change(create("b", 1))
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 	if state(t, x.members[0].Image()) == want {
 		t.Fatal("nothing was added after the restart")
 	}
 }
 
 func TestAnEmptyMemberFoundsNothing(t *testing.T) {
-	x := &trio{t: t}
+	x := nodes(t, 3)
 	elected := make(chan int32, 100)
 	for _, n := range []int{1, 2} {
 		x.onRole[n] = func(leader int32, _ uint64, _ bool) {
@@ -56,7 +54,6 @@ func TestAnEmptyMemberFoundsNothing(t *testing.T) {
 				elected <- leader
 			}
 		}
-		x.dirs[n] = t.TempDir()
 		x.start(n)
 	}
 	for range 2 { // also after a restart, and beyond the time in which voters would elect
@@ -101,7 +98,7 @@ func TestACampaignOnAMajoritysVerdictGivesAReadyLeaderSoon(t *testing.T) {
 	x := newTrio(t)
 	x.members[0].Campaign()
 	x.leader().change(register(Broker{ID: 1, Identity: "A"}))
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 	var slowest time.Duration
 	for range 5 {
 		old := int(x.leader().opts.NodeID) - 1
@@ -116,7 +113,7 @@ func TestACampaignOnAMajoritysVerdictGivesAReadyLeaderSoon(t *testing.T) {
 		x.members[next].change(records(ProducerIDsRecord{int64(began.UnixNano())}))
 		x.stop(old)
 		x.start(old)
-		x.agree(x.members[:]...)
+		x.agree(x.members...)
 	}
 	t.Logf("slowest of 5: %s from the verdict to a leader that may decide", slowest)
 	if slowest > 250*time.Millisecond { // an election by timers takes at least 300 ms
@@ -162,12 +159,11 @@ func (r *roles) until(t *testing.T, what string, cond func(told) bool) told {
 }
 
 func TestRolesAreToldInOrder(t *testing.T) {
-	x := &trio{t: t}
+	x := nodes(t, 3)
 	var heard [3]*roles
 	for n := range heard {
 		heard[n] = newRoles()
 		x.onRole[n] = heard[n].hear
-		x.dirs[n] = t.TempDir()
 		x.start(n)
 		heard[n].until(t, "no leader", func(r told) bool { return r.leader == -1 && !r.leading })
 	}
@@ -183,6 +179,7 @@ func TestRolesAreToldInOrder(t *testing.T) {
 	}
 	x.members[0].Campaign()
 	first := lead(0)
+	x.agree(x.members...) // before that the others do not know that they have votes
 	x.members[1].Campaign()
 	if second := lead(1); second <= first {
 		t.Fatalf("term %d after %d", second, first)
@@ -199,5 +196,3 @@ func TestRolesAreToldInOrder(t *testing.T) {
 		r.mu.Unlock()
 	}
 }
-
-var _ raft.WithPreVote = memTransport{} // as the settings want it

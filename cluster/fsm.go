@@ -31,6 +31,9 @@ func (f fsm) ApplyBatch(logs []*raft.Log) []any {
 	old := f.m.Image()
 	d, index := old.delta(), old.index
 	for n, l := range logs {
+		if l.Type == raft.LogConfiguration {
+			f.m.configured.Store(&configured{l.Index, raft.DecodeConfiguration(l.Data).Servers})
+		}
 		if l.Type != raft.LogCommand {
 			continue
 		}

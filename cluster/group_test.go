@@ -18,21 +18,36 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// trio is three members over in-memory routes; the first founds the group.
+// trio is three members over in-memory routes, or more; the first founds the group.
 type trio struct {
 	t       *testing.T
-	members [3]*member
-	routes  [3]memTransport
-	dirs    [3]string
-	onRole  [3]func(leader int32, term uint64, leading bool)
+	mu      sync.Mutex
+	who     []Voter // guarded by mu
+	found   []Voter // what the first founds the group with
+	members []*member
+	routes  []memTransport
+	dirs    []string
+	onRole  []func(leader int32, term uint64, leading bool)
 }
 
 var trioVoters = []Voter{{1, "A"}, {2, "B"}, {3, "C"}}
 
+// nodes prepares nodes 1…n with the directories A, B, …; none runs yet.
+func nodes(t *testing.T, n int) *trio {
+	x := &trio{
+		t: t, found: trioVoters, members: make([]*member, n), routes: make([]memTransport, n),
+		onRole: make([]func(int32, uint64, bool), n),
+	}
+	for k := range n {
+		x.who = append(x.who, Voter{int32(k + 1), string(rune('A' + k))})
+		x.dirs = append(x.dirs, t.TempDir())
+	}
+	return x
+}
+
 func newTrio(t *testing.T) *trio {
-	x := &trio{t: t}
+	x := nodes(t, 3)
 	for n := range x.members {
-		x.dirs[n] = t.TempDir()
 		x.start(n)
 	}
 	return x
@@ -40,23 +55,43 @@ func newTrio(t *testing.T) *trio {
 
 func (x *trio) start(n int) {
 	x.t.Helper()
-	v := trioVoters[n]
-	x.routes[n] = newTransport(v.ID)
+	x.routes[n] = newTransport(x.who[n].ID)
+	x.mend(n)
+	x.members[n] = open(x.t, x.dirs[n], func(o *Options) {
+		o.NodeID, o.Identity, o.Transport = x.who[n].ID, x.who[n].Identity, x.routes[n]
+		o.Voters = nil
+		if n == 0 {
+			o.Voters = x.found
+		}
+		o.OnRole = x.onRole[n]
+		o.PeerIdentity = x.identity
+		o.HeartbeatTimeout = 300 * time.Millisecond
+	})
+}
+
+// identity is the data directory that a node has now.
+func (x *trio) identity(node int32) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.who[node-1].Identity
+}
+
+// wipe gives a node that is stopped a new disk.
+func (x *trio) wipe(n int) {
+	x.mu.Lock()
+	x.who[n].Identity += "'"
+	x.mu.Unlock()
+	x.dirs[n] = x.t.TempDir()
+}
+
+// mend connects a member with the others.
+func (x *trio) mend(n int) {
 	for other, r := range x.routes {
 		if other != n && r.InmemTransport != nil {
 			r.Connect(x.routes[n].LocalAddr(), x.routes[n].InmemTransport)
 			x.routes[n].Connect(r.LocalAddr(), r.InmemTransport)
 		}
 	}
-	x.members[n] = open(x.t, x.dirs[n], func(o *Options) {
-		o.NodeID, o.Identity, o.Transport = v.ID, v.Identity, x.routes[n]
-		o.Voters = nil
-		if n == 0 {
-			o.Voters = trioVoters
-		}
-		o.OnRole = x.onRole[n]
-		o.HeartbeatTimeout = 300 * time.Millisecond
-	})
 }
 
 // stop closes a member, and drops what is on its way to it.
@@ -82,7 +117,7 @@ func (x *trio) leader(except ...int) *member {
 	defer cancel()
 	found := make(chan *member, len(x.members))
 	for n, m := range x.members {
-		if !slices.Contains(except, n) {
+		if m != nil && !slices.Contains(except, n) {
 			go func() {
 				if m.leads(ctx) {
 					found <- m
@@ -129,7 +164,7 @@ func TestThreeVotersDecideAsOne(t *testing.T) {
 	first := x.leader()
 	first.change(register(Broker{ID: 1, Identity: "A"}))
 	first.change(create("a", 3))
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 	if q := first.Quorum(); len(q.Voters) != 3 || q.Voters[2] != trioVoters[2] || q.Leader != first.opts.NodeID {
 		t.Fatalf("quorum %+v", q)
 	}
@@ -148,7 +183,7 @@ func TestThreeVotersDecideAsOne(t *testing.T) {
 	second := x.leader(lost)
 	second.change(create("b", 1))
 	x.start(lost)
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 }
 
 func TestALeaderWithoutAMajorityDoesNotDecide(t *testing.T) {
@@ -157,18 +192,13 @@ func TestALeaderWithoutAMajorityDoesNotDecide(t *testing.T) {
 	old := x.leader()
 	lost := int(old.opts.NodeID) - 1
 	old.change(register(Broker{ID: 1, Identity: "A"}))
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 	x.cut(lost)
 	if _, err := old.Change(timeout(t), create("lost", 1)); !errors.Is(err, ErrNotController) {
 		t.Fatalf("a leader alone answered %v", err)
 	}
 	x.leader(lost).change(create("kept", 1))
-	for n, r := range x.routes {
-		if n != lost {
-			r.Connect(x.routes[lost].LocalAddr(), x.routes[lost].InmemTransport)
-			x.routes[lost].Connect(r.LocalAddr(), r.InmemTransport)
-		}
-	}
+	x.mend(lost)
 	i, err := old.Await(timeout(t), func(i *Image) bool { return i.Topic("kept") != nil })
 	if err != nil || i.Topic("lost") != nil {
 		t.Fatalf("%v, topics %v", err, i.Topics())
@@ -317,7 +347,7 @@ func TestAFollowerThatIsFarBehindGetsASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.start(late)
-	x.agree(x.members[:]...)
+	x.agree(x.members...)
 }
 
 func TestAfterCloseChangesAreRefused(t *testing.T) {

@@ -33,6 +33,8 @@ type Voter struct {
 // Transport is Raft's transport of one group, which can make the local member stand for election.
 type Transport interface {
 	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
 	// Campaign makes the local member stand for election at once.
 	Campaign()
 }
@@ -54,6 +56,10 @@ type Options struct {
 	Transport Transport
 	// Stable keeps the group's term and vote; it is shared by the groups of a node.
 	Stable raft.StableStore
+	// PeerIdentity is the data directory that a node has now, empty where it is not known: answers
+	// for another one are not taken, so that a node whose disk was replaced does not vote for what
+	// it has lost. It must be known by the time that a node has answered. Nil means never known.
+	PeerIdentity func(node int32) string
 	// Logger is slog's default where nil.
 	Logger *slog.Logger
 
@@ -82,6 +88,10 @@ type Metadata struct {
 	slot   chan struct{} // held by the one change in progress
 	closed sync.Once
 	down   sync.Once
+
+	followers   *followers
+	configured  atomic.Pointer[configured] // stored by the apply goroutine
+	reconciling chan struct{}              // held by the one Reconcile in progress
 
 	closing chan struct{} // closed by Close
 	stopped chan struct{} // closed once Raft has shut down
@@ -120,6 +130,7 @@ func Open(o Options) (*Metadata, error) {
 	}
 	m := &Metadata{
 		opts: o, log: o.Logger, slot: make(chan struct{}, 1),
+		followers: newFollowers(), reconciling: make(chan struct{}, 1),
 		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
 		failed: make(chan struct{}), turned: make(chan struct{}),
 	}
@@ -156,8 +167,11 @@ func (m *Metadata) leadAlone() error {
 
 // Campaign makes this member stand for election at once, against a leader that may still be
 // there: it is right for a group of one, and once a majority agrees that the leader is gone. One
-// that has no vote, or does not know yet of any member, stays as it is.
+// that leads, has no vote, or does not know yet of any member, stays as it is.
 func (m *Metadata) Campaign() {
+	if m.raft.State() == raft.Leader {
+		return
+	}
 	for _, s := range m.servers() {
 		if s.Suffrage == raft.Voter && s.ID == serverID(m.self()) {
 			m.opts.Transport.Campaign()

@@ -47,8 +47,12 @@ func serverOf(v Voter, suffrage raft.ServerSuffrage) raft.Server {
 }
 
 func voterOf(s raft.Server) Voter {
-	_, identity, _ := strings.Cut(string(s.ID), "/")
-	return Voter{ID: nodeOf(s.Address), Identity: identity}
+	return Voter{ID: nodeOf(s.Address), Identity: identityOf(s.ID)}
+}
+
+func identityOf(id raft.ServerID) string {
+	_, identity, _ := strings.Cut(string(id), "/")
+	return identity
 }
 
 func (m *Metadata) self() Voter { return Voter{ID: m.opts.NodeID, Identity: m.opts.Identity} }
@@ -79,7 +83,7 @@ func (m *Metadata) start() (alone bool, err error) {
 	if err := m.bootstrap(restored); err != nil {
 		return false, err
 	}
-	m.raft, err = raft.NewRaft(m.raftConfig(logger), fsm{m}, m.store, m.opts.Stable, snaps, m.opts.Transport)
+	m.raft, err = raft.NewRaft(m.raftConfig(logger), fsm{m}, m.store, m.opts.Stable, snaps, m.transport())
 	if err != nil {
 		return false, err
 	}
@@ -111,10 +115,7 @@ func openStore(path string) (*raftboltdb.BoltStore, error) {
 func (m *Metadata) raftConfig(logger *hclogslog.Logger) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = serverID(m.self())
-	c.HeartbeatTimeout = heartbeatTimeout
-	if m.opts.HeartbeatTimeout > 0 {
-		c.HeartbeatTimeout = m.opts.HeartbeatTimeout
-	}
+	c.HeartbeatTimeout = m.heartbeat()
 	c.ElectionTimeout = c.HeartbeatTimeout
 	c.LeaderLeaseTimeout = c.HeartbeatTimeout / 2
 	c.CommitTimeout = min(commitTimeout, c.HeartbeatTimeout/4)
@@ -129,6 +130,17 @@ func (m *Metadata) raftConfig(logger *hclogslog.Logger) *raft.Config {
 	c.NoSnapshotRestoreOnStart = true // restoreNewest has done it, and can say what is wrong
 	c.Logger = logger
 	return c
+}
+
+func (m *Metadata) heartbeat() time.Duration {
+	if m.opts.HeartbeatTimeout > 0 {
+		return m.opts.HeartbeatTimeout
+	}
+	return heartbeatTimeout
+}
+
+func (m *Metadata) transport() *transport {
+	return &transport{Transport: m.opts.Transport, followers: m.followers, identity: m.opts.PeerIdentity}
 }
 
 // restoreNewest loads the newest snapshot. An older one would not do in its place: the log
@@ -148,6 +160,7 @@ func (m *Metadata) restoreNewest(snaps raft.SnapshotStore) (bool, error) {
 		return false, fmt.Errorf("snapshot %s: %w", metas[0].ID, err)
 	}
 	m.publish(i)
+	m.configured.Store(&configured{metas[0].ConfigurationIndex, metas[0].Configuration.Servers})
 	return true, nil
 }
 
