@@ -26,8 +26,8 @@ func (a *app) options(more ...kgo.Opt) []kgo.Opt {
 	}, more...)
 }
 
-// admin connects to the cluster for administration. The caller closes the client.
-func (a *app) admin(ctx context.Context) (*kadm.Client, error) {
+// connect returns a client after a broker has answered. The caller closes it.
+func (a *app) connect(ctx context.Context) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(a.options()...)
 	if err != nil {
 		return nil, usage("%v", err)
@@ -36,9 +36,14 @@ func (a *app) admin(ctx context.Context) (*kadm.Client, error) {
 		cl.Close()
 		return nil, err
 	}
+	return cl, nil
+}
+
+// admin is cl for administration.
+func (a *app) admin(cl *kgo.Client) *kadm.Client {
 	adm := kadm.NewClient(cl)
 	adm.SetTimeoutMillis(int32(min(a.timeout, time.Hour) / time.Millisecond))
-	return adm, nil
+	return adm
 }
 
 // ping makes sure that a broker answers, so that everything after can speak of what it said.
@@ -51,14 +56,19 @@ func (a *app) ping(ctx context.Context, cl *kgo.Client) error {
 	return nil
 }
 
-// withAdmin runs do with a connected client.
-func (a *app) withAdmin(ctx context.Context, do func(context.Context, *kadm.Client) error) error {
-	adm, err := a.admin(ctx)
+// withClient runs do with a connected client.
+func (a *app) withClient(ctx context.Context, do func(context.Context, *kgo.Client) error) error {
+	cl, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer adm.Close()
-	return do(ctx, adm)
+	defer cl.Close()
+	return do(ctx, cl)
+}
+
+// withAdmin runs do with a connected client for administration.
+func (a *app) withAdmin(ctx context.Context, do func(context.Context, *kadm.Client) error) error {
+	return a.withClient(ctx, func(ctx context.Context, cl *kgo.Client) error { return do(ctx, a.admin(cl)) })
 }
 
 // retryStep is how long to wait before a request that was refused for the moment is repeated.

@@ -5,8 +5,8 @@ import "github.com/spf13/cobra"
 func newCluster(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "cluster",
-		Short:   "Show the cluster",
-		Example: "  logctl cluster info",
+		Short:   "Show the cluster, and what is wrong with it",
+		Example: "  logctl cluster health\n  logctl cluster info\n  logctl cluster members",
 	}
-	return group(c, newClusterInfo(a))
+	return group(c, newClusterInfo(a), newClusterHealth(a), newClusterMembers(a), newClusterRemove(a))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // clusterInfo is the JSON of "cluster info".
@@ -20,6 +21,7 @@ type clusterInfo struct {
 	Offline    int          `json:"offline_partitions"` // without a leader
 	Under      int          `json:"under_replicated_partitions"`
 	Brokers    []brokerInfo `json:"brokers"`
+	Quorum     *quorumView  `json:"quorum"` // of the metadata; null: unknown
 }
 
 type brokerInfo struct {
@@ -27,6 +29,7 @@ type brokerInfo struct {
 	Host       string  `json:"host"`
 	Port       int32   `json:"port"`
 	Rack       *string `json:"rack"`
+	Fenced     bool    `json:"fenced"` // registered, but not heard of
 	Controller bool    `json:"controller"`
 	Leads      int     `json:"leads"`    // partitions
 	Replicas   int     `json:"replicas"` // partitions, those it leads included
@@ -40,20 +43,32 @@ func newClusterInfo(a *app) *cobra.Command {
 		Example: "  logctl cluster info\n  logctl -b broker1:9092 cluster info -o json",
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withAdmin(c.Context(), a.clusterInfo)
+			return a.withClient(c.Context(), a.clusterInfo)
 		},
 	}
 }
 
-func (a *app) clusterInfo(ctx context.Context, adm *kadm.Client) error {
-	meta, err := adm.Metadata(ctx)
+func (a *app) clusterInfo(ctx context.Context, cl *kgo.Client) error {
+	v, err := a.view(ctx, cl)
 	if err != nil {
-		return a.explain(err, "describe the cluster")
+		return err
 	}
-	info := clusterInfo{ClusterID: meta.Cluster, Controller: meta.Controller, Topics: len(meta.Topics), Brokers: []brokerInfo{}}
-	leads, replicas := map[int32]int{}, map[int32]int{}
-	meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
-		info.Partitions++
+	info := v.info()
+	dirs, _ := a.admin(cl).DescribeAllLogDirs(ctx, nil) // a broker that is down shows as unknown
+	for i := range info.Brokers {
+		info.Brokers[i].Size = sizeOf(dirs, info.Brokers[i].ID)
+	}
+	return a.print(info, info.fields(), brokerTable(info.Brokers))
+}
+
+// info is all of "cluster info" but the sizes.
+func (v *clusterView) info() clusterInfo {
+	info := clusterInfo{
+		ClusterID: v.id, Controller: v.controller, Topics: v.topics, Partitions: len(v.partitions),
+		Brokers: []brokerInfo{}, Quorum: v.quorum,
+	}
+	leads := map[int32]int{}
+	for _, p := range v.partitions {
 		if p.Leader < 0 {
 			info.Offline++
 		}
@@ -61,18 +76,14 @@ func (a *app) clusterInfo(ctx context.Context, adm *kadm.Client) error {
 			info.Under++
 		}
 		leads[p.Leader]++
-		for _, r := range p.Replicas {
-			replicas[r]++
-		}
-	})
-	dirs, _ := adm.DescribeAllLogDirs(ctx, nil) // a broker that is down shows as unknown
-	for _, b := range meta.Brokers {
+	}
+	for _, b := range v.brokers {
 		info.Brokers = append(info.Brokers, brokerInfo{
-			ID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack, Controller: b.NodeID == meta.Controller,
-			Leads: leads[b.NodeID], Replicas: replicas[b.NodeID], Size: sizeOf(dirs, b.NodeID),
+			ID: b.id, Host: b.host, Port: b.port, Rack: b.rack, Fenced: b.fenced, Controller: b.id == v.controller,
+			Leads: leads[b.id], Replicas: v.holds(b.id),
 		})
 	}
-	return a.print(info, info.fields(), brokerTable(info.Brokers))
+	return info
 }
 
 // sizeOf sums a broker's directories; nil where it did not tell.
@@ -91,6 +102,9 @@ func (c clusterInfo) fields() render.Fields {
 		{Name: "topics", Value: c.Topics},
 		{Name: "partitions", Value: c.Partitions},
 	}
+	if c.Quorum != nil {
+		f = append(f, render.Field{Name: "quorum", Value: c.Quorum.String()})
+	}
 	if c.Offline > 0 {
 		f = append(f, render.Field{Name: "without a leader", Value: render.Styled(render.Bad, c.Offline)})
 	}
@@ -100,20 +114,27 @@ func (c clusterInfo) fields() render.Fields {
 	return f
 }
 
+func hostPort(host string, port int32) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
 func brokerTable(brokers []brokerInfo) *render.Table {
 	table := render.NewTable("BROKER>", "ADDRESS~", "RACK", "LEADS>", "REPLICAS>", "SIZE>", "")
 	for _, b := range brokers {
-		rack, size, role := "-", "?", ""
+		rack, size, role := "-", "?", any("")
 		if b.Rack != nil {
 			rack = *b.Rack
 		}
 		if b.Size != nil {
 			size = render.Bytes(*b.Size)
 		}
-		if b.Controller {
+		switch {
+		case b.Fenced:
+			role = render.Styled(render.Bad, "down")
+		case b.Controller:
 			role = "controller"
 		}
-		table.Row(b.ID, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))), rack, b.Leads, b.Replicas, size, role)
+		table.Row(b.ID, hostPort(b.Host, b.Port), rack, b.Leads, b.Replicas, size, role)
 	}
 	return table
 }

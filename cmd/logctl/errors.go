@@ -57,6 +57,8 @@ func (a *app) explain(err error, what string) *failure {
 	var refusal *kerr.Error
 	if errors.As(err, &refusal) {
 		f = refused("%s%s", prefix, reason(refusal, ""))
+	} else if notServed(err) {
+		f = refused("%sthe brokers do not serve this request", prefix)
 	} else if sentence, ok := a.unreachable(err); ok {
 		f = unreachable("%s%s", prefix, sentence)
 	} else {
@@ -81,6 +83,11 @@ func (a *app) unreachable(err error) (string, bool) {
 		return fmt.Sprintf("no answer from %s within %v; repeat with a longer --timeout, or see whether a majority of brokers runs", a.at(), a.timeout), true
 	}
 	return "", false
+}
+
+// notServed reports whether no broker knows a request. The client library has no value for that.
+func notServed(err error) bool {
+	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) || strings.HasPrefix(err.Error(), "broker is too old"))
 }
 
 // at names the brokers that were asked.

@@ -60,6 +60,9 @@ func newFakeCluster(t *testing.T, n int, partitions ...*fakePartition) *fakeClus
 	answer(kmsg.AlterPartitionAssignments, c.alter)
 	answer(kmsg.ListPartitionReassignments, c.running)
 	answer(kmsg.ElectLeaders, c.elect)
+	answer(kmsg.ApiVersions, versions)
+	answer(kmsg.DescribeQuorum, func(req kmsg.Request) kmsg.Response { return c.describeQuorum(req, n) })
+	answer(kmsg.UnregisterBroker, c.unregister)
 	return c
 }
 
@@ -175,6 +178,41 @@ func (c *fakeCluster) elect(kreq kmsg.Request) kmsg.Response {
 		answer.Topics = append(answer.Topics, rt)
 	}
 	return answer
+}
+
+// versions tells of all requests that there are.
+func versions(req kmsg.Request) kmsg.Response {
+	answer := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	for key := range int16(kmsg.MaxKey) + 1 {
+		if r := kmsg.RequestForKey(key); r != nil {
+			k := kmsg.NewApiVersionsResponseApiKey()
+			k.ApiKey, k.MaxVersion = key, r.MaxVersion()
+			answer.ApiKeys = append(answer.ApiKeys, k)
+		}
+	}
+	return answer
+}
+
+// describeQuorum has all n brokers as voters, of which 0 leads.
+func (c *fakeCluster) describeQuorum(req kmsg.Request, n int) kmsg.Response {
+	answer := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	p := kmsg.NewDescribeQuorumResponseTopicPartition()
+	p.LeaderEpoch, p.HighWatermark = 7, 100
+	for i := range n {
+		m := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
+		m.ReplicaID, m.LogEndOffset = int32(i), int64(100-i)
+		p.CurrentVoters = append(p.CurrentVoters, m)
+	}
+	topic := kmsg.NewDescribeQuorumResponseTopic()
+	topic.Topic = metadataTopic
+	topic.Partitions = append(topic.Partitions, p)
+	answer.Topics = append(answer.Topics, topic)
+	return answer
+}
+
+func (c *fakeCluster) unregister(req kmsg.Request) kmsg.Response {
+	c.removed = append(c.removed, req.(*kmsg.UnregisterBrokerRequest).BrokerID)
+	return req.ResponseKind()
 }
 
 // replicas returns where a partition of "t" is.

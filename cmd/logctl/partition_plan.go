@@ -33,6 +33,7 @@ const (
 	movePlanned moveState = "planned"
 	moveRefused moveState = "refused"
 	moveBegun   moveState = "moving"
+	moveWaiting moveState = "waiting" // begun, but without a leader
 	moveDone    moveState = "moved"
 )
 
@@ -68,6 +69,7 @@ func (m *mover) carryOut(ctx context.Context, adm *kadm.Client, partitions []kad
 	if err != nil {
 		return err
 	}
+	m.setApart(plan, partitions)
 	err = m.await(ctx, adm, plan)
 	if !people {
 		err = errors.Join(m.print(plan), err)
@@ -164,7 +166,20 @@ func (m *mover) begin(ctx context.Context, adm *kadm.Client, plan []plannedMove)
 // moveStep is how often the cluster is asked whether moves are done.
 const moveStep = 300 * time.Millisecond
 
-// await waits until no move of the plan runs any more.
+// setApart marks moves that nobody can carry out yet, as nobody leads the partition.
+func (m *mover) setApart(plan []plannedMove, partitions []kadm.PartitionDetail) {
+	leaderless := setOf(slices.DeleteFunc(slices.Clone(partitions), func(p kadm.PartitionDetail) bool { return p.Leader >= 0 }))
+	for i := range plan {
+		if p := &plan[i]; p.State == moveBegun && leaderless.Lookup(p.Topic, p.Partition) {
+			p.State = moveWaiting
+		}
+	}
+	if n := count(plan, moveWaiting); n > 0 {
+		m.note("%s without a leader, and moved once a replica that was in sync is back; see logctl cluster health.", isAre(n))
+	}
+}
+
+// await waits until no move of the plan runs any more, but for those that were set apart.
 func (m *mover) await(ctx context.Context, adm *kadm.Client, plan []plannedMove) error {
 	set := kadm.TopicsSet{}
 	for _, p := range plan {
