@@ -260,6 +260,9 @@ func (l *Log) Remove() error {
 	if err := l.Close(); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(l.dir + IncomingSuffix); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(l.dir); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ func (l *Log) Recovered() Recovery { return l.recovery }
 // that was once wholly on disk.
 func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 	opts.setDefaults()
+	if err := settleInstall(dir); err != nil {
+		return nil, nil, err
+	}
 	if err := makeDir(dir); err != nil {
 		return nil, nil, err
 	}

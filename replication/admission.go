@@ -53,6 +53,12 @@ func (a *admission) suffrage() (s raft.ServerSuffrage, member bool) {
 	return suffrageOf(r.GetConfiguration().Configuration(), a.id)
 }
 
+// leads reports whether Raft leads.
+func (a *admission) leads() bool {
+	r := a.raft.Load()
+	return r != nil && r.State() == raft.Leader
+}
+
 func suffrageOf(c raft.Configuration, id raft.ServerID) (s raft.ServerSuffrage, member bool) {
 	for _, s := range c.Servers {
 		if s.ID == id {

@@ -46,6 +46,7 @@ func (c *cluster) addNode(id int32) *Node {
 	dir := c.t.TempDir()
 	n := newNode(c.t, dir, id)
 	n.Timing = Timing{Heartbeat: c.beat, Lease: c.beat / 2, Commit: 20 * time.Millisecond}
+	n.Limits.TailBytes = 128 << 10 // two segments
 	c.dirs[id], c.nodes[id] = filepath.Join(dir, "p"), n
 	c.net.join(id, n.Transport)
 	return n

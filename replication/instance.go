@@ -29,16 +29,16 @@ type instance struct {
 // start opens the files and runs Raft on them. durable is the last entry that may be believed
 // to be on disk, for a log that failed to sync before: the kernel's cache may hold more.
 func (p *Partition) start(durable uint64) (*instance, error) {
-	l, c, err := log.Open(p.config.Dir, log.Options{
-		Files: p.node.Files, Syncer: p.node.Syncer, Logger: p.logger, Now: p.node.Now,
-		SegmentBytes: p.segmentBytes.Load(), SegmentMs: p.segmentMs.Load(),
-	})
+	l, c, err := log.Open(p.config.Dir, p.logOptions())
 	if err != nil {
 		return nil, err
 	}
-	if p.machine == nil {
+	switch {
+	case p.machine == nil:
 		p.machine = newMachine(c)
 		p.machine.applied = p.onApplied
+	case c != nil && p.machine.restore(c):
+		durable = l.LastIndex() // another log stands in the place of the one that failed
 	}
 	in, err := p.run(l, durable)
 	if err != nil {
@@ -46,6 +46,13 @@ func (p *Partition) start(durable uint64) (*instance, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+func (p *Partition) logOptions() log.Options {
+	return log.Options{
+		Files: p.node.Files, Syncer: p.node.Syncer, Logger: p.logger, Now: p.node.Now,
+		SegmentBytes: p.segmentBytes.Load(), SegmentMs: p.segmentMs.Load(),
+	}
 }
 
 func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
@@ -78,7 +85,10 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	in.transport = p.node.Transport.add(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
 		load: in.store.load, maxBytes: p.node.Limits.RequestBytes,
+		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
 	})
+	in.store.tail = p.node.Limits.TailBytes
+	in.store.ships = func() bool { return p.node.Transport.segments.Load() != nil && in.admission.leads() }
 	in.raft, err = raft.NewRaft(raftConfig(id, p.node.Timing, p.logger), p.machine, in.store, in.stable, snapshots{p.machine}, in.transport)
 	if err != nil {
 		in.transport.Close()
@@ -212,28 +222,42 @@ func hopeless(err error) bool {
 
 // restart replaces an instance whose log failed. It runs where settle does.
 func (p *Partition) restart(cause error) {
-	p.mu.Lock()
-	if p.closing || p.stopped {
-		p.mu.Unlock()
+	if !p.suspend(storageError(cause)) {
 		return
 	}
-	lost := p.stepDown(storageError(cause))
-	state := State{Leader: -1, Epoch: p.State().Epoch}
-	changed := p.publish(state)
-	p.mu.Unlock()
-	fail(lost, storageError(cause))
-	if changed {
-		p.announce(state)
-	}
-
 	old := p.inst.Load()
 	old.stop()
-	p.setBroken(nil) // from now on it is the next instance's
 	if hopeless(cause) {
+		p.setBroken(nil)
 		p.giveUp(cause)
 		return
 	}
 	p.logger.Warn("log failed; opening it again", "group", p.config.Group, "err", cause)
+	p.reopen(old, cause)
+}
+
+// suspend ends the role of an instance that is about to be replaced, unless the partition is
+// closing or was given up.
+func (p *Partition) suspend(cause error) bool {
+	p.mu.Lock()
+	if p.closing || p.stopped {
+		p.mu.Unlock()
+		return false
+	}
+	lost := p.stepDown(cause)
+	state := State{Leader: -1, Epoch: p.State().Epoch}
+	changed := p.publish(state)
+	p.mu.Unlock()
+	fail(lost, cause)
+	if changed {
+		p.announce(state)
+	}
+	return true
+}
+
+// reopen starts an instance in the place of a stopped one.
+func (p *Partition) reopen(old *instance, cause error) {
+	p.setBroken(nil) // from now on it is the next instance's
 	in, err := p.start(old.store.durable.Load())
 	switch {
 	case err == nil:

@@ -101,7 +101,7 @@ func (p *Partition) awaitHeir(to int32) (raft.ServerID, error) {
 			return "", ErrNotLeader
 		}
 		id, voter := m.choose(to)
-		if voter && m.alive(id) && m.follower(id).Match+maxAppendEntries >= m.last {
+		if voter && m.near(id) {
 			return id, nil
 		}
 		if to >= 0 && !voter {

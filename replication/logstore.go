@@ -25,6 +25,9 @@ type logStore struct {
 	applied func() uint64
 	// hold makes it durable, before the first entry is acknowledged, that there are any.
 	hold func()
+	// ships reports whether this replica leads and can send segment files; nil for no.
+	ships func() bool
+	tail  int64 // bytes
 
 	durable atomic.Uint64 // the last entry known to be on disk
 
@@ -50,7 +53,13 @@ func (s *logStore) LastIndex() (uint64, error) {
 // GetLog reads one entry. A batch is not read: Data stays nil, because Raft itself looks at no
 // more than the term. The state machine finds the batch in the log, and the transport loads it
 // when it sends it, each for as long as it holds the file.
+//
+// To a leader's Raft the log begins with its tail: a follower that needs more gets the segment
+// files. The tail is so long that a follower which merely lags is not taken for one.
 func (s *logStore) GetLog(index uint64, out *raft.Log) error {
+	if s.ships != nil && index+1 < s.log.TailIndex(s.tail) && index < s.applied() && s.ships() {
+		return raft.ErrLogNotFound
+	}
 	e, release, err := s.log.Entry(index)
 	if errors.Is(err, log.ErrNotFound) {
 		return raft.ErrLogNotFound

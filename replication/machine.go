@@ -42,13 +42,25 @@ type effects struct {
 func newMachine(c *log.Checkpoint) *machine {
 	m := &machine{producers: log.NewProducers(nil)}
 	if c != nil {
-		m.index, m.term, m.configured = c.Index, c.Term, c.ConfigurationIndex
-		m.producers = log.NewProducers(c.Producers)
-		if len(c.Configuration) > 0 {
-			m.configuration = raft.DecodeConfiguration(c.Configuration)
-		}
+		m.restore(c)
 	}
 	return m
+}
+
+// restore takes over a checkpoint's state where that is further, and reports whether it is: one
+// that came with the leader's segments.
+func (m *machine) restore(c *log.Checkpoint) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.Index <= m.index {
+		return false
+	}
+	m.index, m.term, m.configured = c.Index, c.Term, c.ConfigurationIndex
+	m.producers = log.NewProducers(c.Producers)
+	if len(c.Configuration) > 0 {
+		m.configuration = raft.DecodeConfiguration(c.Configuration)
+	}
+	return true
 }
 
 // ApplyBatch applies committed entries, in log order.
@@ -163,6 +175,11 @@ func nextOffsetAt(l *log.Log, index uint64) (int64, error) {
 func (m *machine) checkpoint() log.Checkpoint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.describe()
+}
+
+// describe is checkpoint for who holds mu.
+func (m *machine) describe() log.Checkpoint {
 	c := log.Checkpoint{
 		Index: m.index, Term: m.term, ConfigurationIndex: m.configured,
 		StartOffset: m.log.StartOffset(), Producers: m.producers.Snapshot(),
@@ -177,6 +194,18 @@ func (m *machine) checkpoint() log.Checkpoint {
 func (m *machine) meta() *raft.SnapshotMeta {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.asSnapshot()
+}
+
+// shipment is the state for a follower that is far behind.
+func (m *machine) shipment() (*raft.SnapshotMeta, *shipment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asSnapshot(), &shipment{checkpoint: m.describe(), log: m.log}
+}
+
+// asSnapshot is meta for who holds mu.
+func (m *machine) asSnapshot() *raft.SnapshotMeta {
 	if m.index == 0 || len(m.configuration.Servers) == 0 {
 		return nil
 	}

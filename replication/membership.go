@@ -41,6 +41,7 @@ type membership struct {
 	now      time.Time
 	patience time.Duration // for which a member that was heard of counts as alive
 	follower func(raft.ServerID) Follower
+	behind   func(index uint64) int64 // bytes that follow an entry
 }
 
 // change is one step from a membership to another, the zero value none.
@@ -69,8 +70,18 @@ var stepNames = [...]string{"none", "replacing", "adding", "catching up", "promo
 // String is the step in words.
 func (s Step) String() string { return stepNames[min(int(s), len(stepNames)-1)] }
 
-// nearEnd is how many entries a new member may lack when it gets its vote.
-const nearEnd = 2 * maxAppendEntries
+// What a new member may lack when it gets its vote.
+const (
+	nearEntries = 2 * maxAppendEntries
+	nearBytes   = 16 << 20
+)
+
+// near reports whether a member has nearly all of the log. One that has acknowledged nothing in
+// this term has not shown it.
+func (m *membership) near(id raft.ServerID) bool {
+	match := m.follower(id).Match
+	return match > 0 && m.alive(id) && match+nearEntries >= m.last && m.behind(match) <= nearBytes
+}
 
 // next returns the step that leads towards the target. Raft allows one change at a time, and
 // no two members at one address: so a node's old identity has to go before the new one comes.
@@ -113,7 +124,7 @@ func (m *membership) addMissing(target []Member) change {
 		id := t.serverID()
 		switch s, in := suffrageOf(m.Configuration, id); {
 		case !in || s == raft.Voter:
-		case m.alive(id) && m.follower(id).Match+nearEnd >= m.last:
+		case m.near(id):
 			return change{StepPromote, id}
 		case behind.step == StepNone:
 			behind = change{StepCatchUp, id}
@@ -185,7 +196,7 @@ func (m *membership) alive(id raft.ServerID) bool {
 func (p *Partition) membership() (in *instance, m *membership, ok bool) {
 	in = p.inst.Load()
 	state := p.State()
-	m = &membership{self: in.id, last: in.log.LastIndex(), now: p.node.now(), patience: p.node.Timing.Heartbeat}
+	m = &membership{self: in.id, last: in.log.LastIndex(), behind: in.log.SizeAfter, now: p.node.now(), patience: p.node.Timing.Heartbeat}
 	p.machine.mu.Lock()
 	m.Configuration, m.index = p.machine.configuration, p.machine.configured // never changed in place
 	p.machine.mu.Unlock()

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -12,13 +14,21 @@ import (
 
 // network joins the transports of several nodes in memory. Nodes may be cut off.
 type network struct {
+	appended map[int32]*atomic.Int64 // entries that went to a node by AppendEntries
+	streams  func(net.Conn) net.Conn // a test may tamper with segment streams
+
 	mu    sync.Mutex
 	nodes map[int32]*Transport
 	cut   map[int32]bool
 }
 
 func newNetwork() *network {
-	return &network{nodes: map[int32]*Transport{}, cut: map[int32]bool{}}
+	w := &network{nodes: map[int32]*Transport{}, cut: map[int32]bool{}, appended: map[int32]*atomic.Int64{}}
+	for id := range int32(10) {
+		w.appended[id] = &atomic.Int64{}
+	}
+	w.streams = func(c net.Conn) net.Conn { return c }
+	return w
 }
 
 // join puts a node's transport on the network, in the place of an earlier one.
@@ -27,6 +37,7 @@ func (w *network) join(id int32, t *Transport) {
 	w.nodes[id] = t
 	w.mu.Unlock()
 	t.SetRoute(route{w, id})
+	t.SetSegmentRoute(route{w, id})
 }
 
 func (w *network) setCut(id int32, cut bool) {
@@ -65,6 +76,7 @@ func (r route) Call(ctx context.Context, to int32, group string, request, respon
 	}
 	if ae, ok := request.(*raft.AppendEntriesRequest); ok {
 		request = cloneEntries(ae)
+		r.net.appended[to].Add(int64(len(ae.Entries)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -86,6 +98,20 @@ func (r route) Call(ctx context.Context, to int32, group string, request, respon
 		*to = *answer.(*raft.TimeoutNowResponse)
 	}
 	return nil
+}
+
+// Ship joins the two ends of a stream in memory.
+func (r route) Ship(_ context.Context, to int32, header []byte) (net.Conn, error) {
+	t := r.net.reach(r.from, to)
+	if t == nil {
+		return nil, errCut
+	}
+	here, there := net.Pipe()
+	go func() {
+		defer there.Close()
+		t.ReceiveSegments(r.from, header, there)
+	}()
+	return r.net.streams(here), nil
 }
 
 func cloneEntries(ae *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -35,6 +36,10 @@ type Node struct {
 	once        sync.Once
 	initErr     error
 	checkpoints checkpointer
+
+	sending, receiving chan struct{} // a place for each transfer
+	shaper             shaper
+	shipped            atomic.Int64 // bytes of segment files sent
 }
 
 // Timing is Raft's clockwork. Zero fields take the default.
@@ -50,13 +55,21 @@ type Timing struct {
 	Lag time.Duration
 }
 
-// Limits bound what one partition keeps in memory. Zero fields take the default.
+// Limits bound what one partition keeps in memory, and what catching up costs. Zero fields take the default.
 type Limits struct {
 	// InflightBytes is how much may be proposed and not yet committed, default 64 MiB. A single
 	// batch is let through whatever its size.
 	InflightBytes int
 	// AppendWait is how long Append waits for room, default 5 s.
 	AppendWait time.Duration
+	// TailBytes is how much of a log at least is sent entry by entry, default 64 MiB: a follower
+	// that lacks more, and more than the two newest segments, gets segment files.
+	TailBytes int64
+	// ShipRate is how many bytes of segment files the node sends a second, default 256 MiB.
+	ShipRate int64
+	// Transfers is how many replicas the node sends segment files to at a time, and how many of
+	// its own it receives them for, default 4 each.
+	Transfers int
 	// RequestBytes trims an AppendEntries request, default 1 MiB; it carries one entry at least.
 	RequestBytes int
 }
@@ -94,6 +107,10 @@ func (n *Node) setDefaults() error {
 	orDefault(&n.Limits.InflightBytes, 64<<20)
 	orDefault(&n.Limits.AppendWait, 5*time.Second)
 	orDefault(&n.Limits.RequestBytes, 1<<20)
+	orDefault(&n.Limits.TailBytes, 64<<20)
+	orDefault(&n.Limits.ShipRate, 256<<20)
+	orDefault(&n.Limits.Transfers, 4)
+	n.sending, n.receiving = make(chan struct{}, n.Limits.Transfers), make(chan struct{}, n.Limits.Transfers)
 	orDefault(&n.Schedule.Bytes, 64<<20)
 	orDefault(&n.Schedule.Every, time.Minute)
 	return nil

@@ -54,6 +54,7 @@ type Partition struct {
 	watchers   watchers
 	due        due
 	reconciler reconciler
+	receiving  sync.Mutex // held while segment files come in
 
 	answered []*Append // scratch of onApplied
 

@@ -41,6 +41,16 @@ func open(t testing.TB, n *Node, dir string) *Partition {
 	return p
 }
 
+// eventually waits for a condition that nothing announces.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s in vain", what)
+		}
+	}
+}
+
 // await waits for a condition that a change of the partition brings about.
 func await(t testing.TB, p *Partition, what string, ok func() bool) {
 	t.Helper()

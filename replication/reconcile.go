@@ -189,7 +189,7 @@ func (p *Partition) tell(told *Membership) {
 // Membership returns the group's members, and how far the leader is with Reconcile. On a replica
 // that does not lead it knows no more than the members.
 func (p *Partition) Membership() Membership {
-	in, m, leading := p.membership()
+	_, m, leading := p.membership()
 	out := Membership{Node: -1}
 	for _, s := range m.Servers {
 		state := MemberState{Member: memberOf(s.ID), Voter: s.Suffrage == raft.Voter}
@@ -211,7 +211,7 @@ func (p *Partition) Membership() Membership {
 		out.Node = memberOf(c.server).Node
 	}
 	if c.step == StepCatchUp {
-		out.Behind = in.log.SizeAfter(m.follower(c.server).Match)
+		out.Behind = m.behind(m.follower(c.server).Match)
 	}
 	return out
 }

@@ -59,6 +59,7 @@ type looker struct {
 	again   bool
 	closed  bool
 	broken  error // a write failed in a way that ends the Raft instance
+	install *installation
 	idle    sync.WaitGroup
 }
 
@@ -81,11 +82,18 @@ func (p *Partition) settleAll() {
 	defer l.mu.Unlock()
 	for l.again && !l.closed {
 		l.again = false
-		broken := l.broken
+		broken, install := l.broken, l.install
+		l.install = nil
 		l.mu.Unlock()
-		if broken != nil {
+		switch {
+		case broken != nil:
 			p.restart(broken)
-		} else {
+			if install != nil {
+				install.done <- errInterrupted
+			}
+		case install != nil:
+			p.install(install)
+		default:
 			p.settle()
 		}
 		l.mu.Lock()

@@ -24,8 +24,12 @@ func (snapshots) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration
 	return nil, errNoSnapshots
 }
 
-// Open fails: there are no bytes to move. Raft asks when a follower is behind the log's first
-// entry, and tries again later.
-func (snapshots) Open(string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	return nil, nil, errNoSnapshots
+// Open returns the applied state, and a shipment in the place of bytes. Raft asks when a follower
+// is behind what AppendEntries still sends.
+func (s snapshots) Open(string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, sh := s.machine.shipment()
+	if meta == nil {
+		return nil, nil, errNoSnapshots
+	}
+	return meta, sh, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,8 @@ type Route interface {
 type Transport struct {
 	local raft.ServerAddress
 	route atomic.Pointer[Route]
+
+	segments atomic.Pointer[SegmentRoute]
 
 	mu     sync.RWMutex
 	groups map[string]*GroupTransport
@@ -124,6 +127,9 @@ type GroupTransport struct {
 	load     func(*raft.Log) (release func(), err error)
 	maxBytes int // of the entries of a request; 0 for no bound
 
+	ship    func(to raft.ServerID, term uint64, s *shipment) (uint64, error)
+	receive func(shipHeader, net.Conn) error
+
 	life context.Context // ends with Close, and with it every call that is out
 	end  context.CancelFunc
 }
@@ -216,9 +222,22 @@ func (g *GroupTransport) RequestPreVote(_ raft.ServerID, to raft.ServerAddress, 
 	return g.call(to, r, response)
 }
 
-// InstallSnapshot is never called: snapshots cannot be opened.
-func (g *GroupTransport) InstallSnapshot(raft.ServerID, raft.ServerAddress, *raft.InstallSnapshotRequest, *raft.InstallSnapshotResponse, io.Reader) error {
-	return errNoSnapshots
+// InstallSnapshot ships the segment files that a peer lacks.
+func (g *GroupTransport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, r *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
+	s, ok := data.(*shipment)
+	if !ok || g.ship == nil {
+		return errNoSnapshots
+	}
+	sent := g.followers.sending()
+	term, err := g.ship(id, r.Term, s)
+	if err != nil {
+		return err
+	}
+	response.Term, response.Success = term, term == r.Term
+	if response.Success {
+		g.followers.answered(id, &raft.AppendEntriesRequest{Term: r.Term, PrevLogEntry: r.LastLogIndex}, true, sent)
+	}
+	return nil
 }
 
 // TimeoutNow transfers leadership to a peer.
