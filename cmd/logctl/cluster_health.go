@@ -146,8 +146,11 @@ func silentBrokers(ctx context.Context, cl *kgo.Client, brokers []brokerView) ma
 
 // shortly is why an address cannot be reached.
 func shortly(addr string, err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer"
+	case errors.Is(err, errNoController):
+		return err.Error()
 	}
 	found, _ := dialError(addr, err)
 	return found

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -147,5 +148,25 @@ func TestMovesOfWhatNobodyLeadsAreNotWaitedFor(t *testing.T) {
 	r := c.ok("partition", "reassign", "--drain", "2", "--yes", "-o", "json")
 	if got := decode[[]plannedMove](r); got[0].State != moveWaiting || !strings.Contains(r.stderr, "1 partition is without a leader") {
 		t.Errorf("%+v, said %q", got, r.stderr)
+	}
+}
+
+func TestClusterJoinShowsTheCommandAndWaits(t *testing.T) {
+	c := newFakeCluster(t, 2, healthy(0))
+	c.ok("cluster", "join", "--wait", "0").says("brokerd --node-id 2 --join 127.0.0.1:9093")
+	c.run("", "cluster", "join", "1").want(statusRefused).complains("broker 1 is there already")
+	c.run("", "cluster", "join", "-x").want(statusUsage)
+	c.down = []int32{1}
+	time.AfterFunc(100*time.Millisecond, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.down = nil
+	})
+	r := c.ok("cluster", "join", "1").says("broker 1 has joined")
+	if !strings.Contains(r.stderr, "--node-id 1") {
+		t.Errorf("said %q", r.stderr)
+	}
+	if r := c.run("", "cluster", "join", "--wait", "1ms").want(statusRefused); !strings.Contains(r.stderr, "has not joined") {
+		t.Errorf("said %q", r.stderr)
 	}
 }

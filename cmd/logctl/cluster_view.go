@@ -93,6 +93,20 @@ const metadataTopic = "__cluster_metadata"
 
 // describeQuorum returns nil where the cluster has no such request.
 func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
+	answer, err := askQuorum(ctx, cl)
+	if answer == nil || err != nil {
+		return nil, err
+	}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			return quorumOf(p), kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return nil, nil
+}
+
+// askQuorum returns nil where the cluster has no such request.
+func askQuorum(ctx context.Context, cl *kgo.Client) (*kmsg.DescribeQuorumResponse, error) {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
 	topic.Topic = metadataTopic
@@ -105,15 +119,7 @@ func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
 	if err == nil {
 		err = kerr.ErrorForCode(answer.ErrorCode)
 	}
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range answer.Topics {
-		for _, p := range t.Partitions {
-			return quorumOf(p), kerr.ErrorForCode(p.ErrorCode)
-		}
-	}
-	return nil, nil
+	return answer, err
 }
 
 func quorumOf(p kmsg.DescribeQuorumResponseTopicPartition) *quorumView {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+var errNoController = errors.New("the metadata quorum has no leader")
 
 const (
 	// askTimeout bounds one question to a node, askStep is the time between two.
@@ -36,7 +39,8 @@ func (l *localCommand) awaitNodes(ctx context.Context, cl *local.Cluster, nodes 
 	for i, n := range nodes {
 		for {
 			progress.Set(int64(i), int64(len(nodes)), fmt.Sprintf("waiting for node %d", n.ID))
-			if knows(ctx, n, running) {
+			missing := notKnown(ctx, n, running)
+			if missing == "" {
 				break
 			}
 			switch {
@@ -45,7 +49,7 @@ func (l *localCommand) awaitNodes(ctx context.Context, cl *local.Cluster, nodes 
 			case !n.Process.Running():
 				return refused("node %d ended at once%s; see logctl local logs %d%s", n.ID, lastWords(cl, n), n.ID, l.dirFlag())
 			case l.now().After(deadline):
-				return unreachable("node %d runs, but does not answer clients at %s after %v%s; see logctl local logs %d%s", n.ID, n.Kafka, patience, lastWords(cl, n), n.ID, l.dirFlag())
+				return unreachable("node %d runs at %s, but after %v %s; see logctl local logs %d%s", n.ID, n.Kafka, patience, missing, n.ID, l.dirFlag())
 			}
 			pause(ctx, askStep)
 		}
@@ -72,18 +76,18 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// knows reports whether a node answers clients and lists all of others.
-func knows(ctx context.Context, n *local.Node, others []*local.Node) bool {
+// notKnown is why a node is not ready: it does not answer clients, or does not list all of others.
+func notKnown(ctx context.Context, n *local.Node, others []*local.Node) string {
 	brokers, err := askBrokers(ctx, n.Kafka)
 	if err != nil {
-		return false
+		return "does not answer clients: " + shortly(n.Kafka, err)
 	}
 	for _, o := range others {
 		if !brokers[o.ID] {
-			return false
+			return fmt.Sprintf("has not heard of node %d", o.ID)
 		}
 	}
-	return true
+	return ""
 }
 
 // askBrokers asks the broker at addr, and nobody else, which brokers there are. It is an error
@@ -104,7 +108,7 @@ func askBrokers(ctx context.Context, addr string) (map[int32]bool, error) {
 	}
 	meta := answer.(*kmsg.MetadataResponse)
 	if meta.ControllerID < 0 {
-		return nil, fmt.Errorf("the metadata quorum has no leader")
+		return nil, errNoController
 	}
 	brokers := map[int32]bool{}
 	for _, b := range meta.Brokers {

@@ -286,3 +286,24 @@ func FuzzPlans(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkSpread(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var brokers []Broker
+	for i := range int32(12) {
+		brokers = append(brokers, Broker{i, fmt.Sprint(i % 3)})
+	}
+	var partitions []Partition
+	for i := range int32(10_000) {
+		p := Partition{Topic: "t", Number: i}
+		for _, id := range rnd.Perm(9)[:3] { // three brokers are new
+			p.Replicas = append(p.Replicas, int32(id))
+		}
+		partitions = append(partitions, p)
+	}
+	for b.Loop() {
+		if _, err := Spread(partitions, brokers); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
