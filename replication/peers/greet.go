@@ -163,6 +163,9 @@ func (p *Peers) admit(h hello) refusal {
 		}
 		return p.peer(h.info.ID).judge(h.info, false)
 	case forBulk:
+		if i, ok := p.Connected(h.info.ID); ok && i.Identity != h.info.Identity {
+			return refuse(refusedID, "node %d has another data directory than the node %d that is connected to node %d", h.info.ID, h.info.ID, p.config.Node)
+		}
 		return p.admitBulk()
 	case forProbe:
 		return refusal{}
@@ -222,16 +225,20 @@ func (p *Peers) Probe(ctx context.Context, address string) (Info, []Member, erro
 }
 
 // complaints keeps what may happen all the time from filling the log: one line a second for each
-// kind.
+// kind, and one in a while for what is known to last.
 type complaints struct {
 	mu   sync.Mutex
 	last map[string]time.Time
 }
 
 func (c *complaints) log(to *slog.Logger, kind, message string, args ...any) {
+	c.every(time.Second, to, kind, message, args...)
+}
+
+func (c *complaints) every(interval time.Duration, to *slog.Logger, kind, message string, args ...any) {
 	now := time.Now()
 	c.mu.Lock()
-	if last, ok := c.last[kind]; ok && now.Sub(last) < time.Second || len(c.last) >= 1024 && now.Sub(c.last[""]) < time.Second {
+	if last, ok := c.last[kind]; ok && now.Sub(last) < interval || len(c.last) >= 1024 && now.Sub(c.last[""]) < time.Second {
 		c.mu.Unlock()
 		return
 	}

@@ -155,3 +155,5 @@ func entries(term, prev uint64, n, size int) *raft.AppendEntriesRequest {
 	}
 	return r
 }
+
+func echo(_ context.Context, _ int32, payload []byte) ([]byte, error) { return payload, nil }

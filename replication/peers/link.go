@@ -90,6 +90,8 @@ const (
 	maxName  = 1024
 	// writeBytes is how much the writer takes at once, beyond the first frame.
 	writeBytes = 1 << 20
+	// slowest is the time that the peer may take for a byte, on top of Timing.Write: 1 MB/s.
+	slowest = time.Microsecond
 )
 
 func (p *Peers) newLink(peer *peer, conn net.Conn, info Info, window uint64) *link {
@@ -327,10 +329,11 @@ func (l *link) write() {
 			}
 		}
 		space = space[:0]
+		size := 0
 		for _, f := range batch {
-			space = append(space, f.pieces...)
+			space, size = append(space, f.pieces...), size+f.size
 		}
-		l.conn.SetWriteDeadline(time.Now().Add(l.peers.timing.Write))
+		l.conn.SetWriteDeadline(time.Now().Add(l.peers.timing.Write + time.Duration(size)*slowest))
 		pieces := space
 		_, err := pieces.WriteTo(l.conn)
 		clear(space)
@@ -414,7 +417,7 @@ func (l *link) Read(b []byte) (int, error) {
 
 // read is the reader goroutine. Silence ends the link by way of the clock: see watch.
 func (l *link) read() {
-	r := bufio.NewReaderSize(l, 64<<10)
+	r := bufio.NewReaderSize(l, 16<<10)
 	var head [frameHead]byte
 	var scratch []byte
 	for {

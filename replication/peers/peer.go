@@ -206,6 +206,9 @@ func (x *peer) pause(d time.Duration) {
 	}
 }
 
+// unreachableEvery is how often the log tells that a node cannot be reached.
+const unreachableEvery = 10 * time.Second
+
 // failed notes why there is no link. That nobody listens is as good as a message that the node
 // is down, once it has been up.
 func (x *peer) failed(err error) {
@@ -219,7 +222,7 @@ func (x *peer) failed(err error) {
 	x.mu.Lock()
 	x.failure = err
 	x.mu.Unlock()
-	p.complaints.log(p.log, fmt.Sprintf("dial %d", x.node), "peer cannot be reached", "node", x.node, "cause", err)
+	p.complaints.every(unreachableEvery, p.log, fmt.Sprintf("dial %d", x.node), "peer cannot be reached", "node", x.node, "cause", err)
 }
 
 // dial makes one attempt; nil when there is a link afterwards.

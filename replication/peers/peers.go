@@ -60,7 +60,7 @@ type Timing struct {
 	Retry     time.Duration // that a request waits for the connection to come back (400 ms)
 	Request   time.Duration // for an answer to one of Raft's requests (10 s)
 	Handshake time.Duration // for dialling and greeting (3 s)
-	Write     time.Duration // for the peer to take what is written at once (10 s)
+	Write     time.Duration // for the peer to take what is written at once, and 1 s for each MB of it (10 s)
 	Redial    time.Duration // at least between two attempts; grows to 8 times as much (50 ms)
 	Idle      time.Duration // without a byte until a bulk connection ends (30 s)
 }

@@ -33,13 +33,16 @@ func (p *Peers) Handle(service byte, h Handler) {
 
 // Ask calls a service of another node and waits for its answer, until the context ends; without
 // a deadline as long as one of Raft's requests. It waits a little for a connection, and never
-// sends twice. Errors: ErrUnreachable (not sent), ErrInterrupted (may have been done), *Error
-// from the other node, and the context's.
+// sends twice. A call of this node's own service is a call of its handler. Errors: ErrUnreachable
+// (not sent), ErrInterrupted (may have been done), *Error from the other node, and the context's.
 func (p *Peers) Ask(ctx context.Context, to int32, service byte, payload []byte) ([]byte, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.timing.Request)
 		defer cancel()
+	}
+	if to == p.config.Node {
+		return p.handle(ctx, to, service, payload)
 	}
 	l, err := p.target(to).await(ctx, p.timing.Retry)
 	if err != nil {
@@ -138,11 +141,15 @@ func (l *link) handle(ctx context.Context, service byte, payload []byte) ([]byte
 	if service == serviceState {
 		return nil, l.takeState(payload)
 	}
-	l.peers.services.mu.RLock()
-	h := l.peers.services.handle[service]
-	l.peers.services.mu.RUnlock()
+	return l.peers.handle(ctx, l.peer.node, service, payload)
+}
+
+func (p *Peers) handle(ctx context.Context, from int32, service byte, payload []byte) ([]byte, error) {
+	p.services.mu.RLock()
+	h := p.services.handle[service]
+	p.services.mu.RUnlock()
 	if h == nil {
-		return nil, &Error{CodeNoService, fmt.Sprintf("node %d has no service %d", l.peers.config.Node, service)}
+		return nil, &Error{CodeNoService, fmt.Sprintf("node %d has no service %d", p.config.Node, service)}
 	}
-	return h(ctx, l.peer.node, payload)
+	return h(ctx, from, payload)
 }

@@ -85,11 +85,15 @@ func (l *link) pushState() {
 			}
 			continue
 		}
-		if _, err := l.ask(l.ctx, serviceState, message); err == nil {
+		_, err := l.ask(l.ctx, serviceState, message)
+		if err == nil {
 			next = upTo
 			continue
 		}
 		next = 0
+		if l.ctx.Err() == nil {
+			l.peers.complaints.log(l.peers.log, "state", "state cannot be told", "node", l.peer.node, "bytes", len(message), "cause", err)
+		}
 		select {
 		case <-time.After(l.peers.timing.Beat):
 		case <-l.ctx.Done():

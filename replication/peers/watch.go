@@ -13,6 +13,7 @@ type watch struct {
 	peers   *Peers
 	started bool // guarded by the peers' mu
 	kick    chan struct{}
+	awake   time.Time // since when this process has run without a pause; the goroutine's own
 	onDown  func(node int32)
 	onUp    func(node int32)
 
@@ -92,6 +93,7 @@ func (w *watch) run() {
 		}
 		now := time.Now()
 		if now.Sub(last) > p.timing.Beat+p.timing.Suspect/2 {
+			w.awake = now
 			w.mu.Lock()
 			w.detector.paused(now)
 			w.mu.Unlock()
@@ -126,7 +128,7 @@ func (w *watch) tick(now time.Time) {
 		if l == nil {
 			continue
 		}
-		if now.Sub(p.at(l.heard.Load())) > p.timing.Silence {
+		if now.Sub(p.at(l.heard.Load())) > p.timing.Silence && now.Sub(w.awake) > p.timing.Silence {
 			p.running.Go(func() { l.close(errSilent) })
 			continue
 		}
