@@ -23,7 +23,7 @@ func (p *Partition) Checkpoint() error {
 		return nil
 	}
 	if err := p.log().WriteCheckpoint(c); err != nil {
-		return readError(err)
+		return p.readError(err)
 	}
 	p.due.index, p.due.start = c.Index, c.StartOffset
 	return nil

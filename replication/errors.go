@@ -26,10 +26,15 @@ var (
 // know that the log is being reopened.
 func storageError(cause error) error { return fmt.Errorf("%w: %v", ErrStorage, cause) }
 
-// readError hides that the log is being replaced or closed from readers.
-func readError(err error) error {
-	if errors.Is(err, log.ErrClosed) {
+// readError hides that the log is being replaced or closed from readers. A log that turns out to
+// be damaged ends the replica.
+func (p *Partition) readError(err error) error {
+	switch {
+	case errors.Is(err, log.ErrClosed):
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	case errors.Is(err, log.ErrCorrupt):
+		p.onWriteError(err)
+		return storageError(err)
 	}
 	return err
 }

@@ -280,8 +280,12 @@ func (p *Partition) giveUp(cause error) {
 	p.logger.Error("replica stopped: its log does not agree with what was committed; rebuild it from the others",
 		"group", p.config.Group, "dir", p.config.Dir, "err", cause)
 	p.mu.Lock()
+	first := !p.stopped
 	p.stopped, p.refusal = true, storageError(cause)
 	p.mu.Unlock()
+	if first && p.config.OnFailed != nil {
+		p.config.OnFailed(p, cause)
+	}
 }
 
 func (p *Partition) replace(old, in *instance) {
@@ -322,7 +326,11 @@ func (p *Partition) Remove() error {
 	if err := syncDir(filepath.Dir(p.config.Dir)); err != nil {
 		return fmt.Errorf("remove partition: %w", err)
 	}
-	if err := os.RemoveAll(doomed); err != nil {
+	doomedToo, err := besides(p.config.Dir)
+	for _, path := range append(doomedToo, doomed) {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	if err != nil {
 		return fmt.Errorf("remove partition: %w", err)
 	}
 	return p.node.Stable.RemoveGroup(p.config.Group)

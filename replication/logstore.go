@@ -61,10 +61,12 @@ func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 		return raft.ErrLogNotFound
 	}
 	e, release, err := s.log.Entry(index)
-	if errors.Is(err, log.ErrNotFound) {
+	switch {
+	case errors.Is(err, log.ErrNotFound):
 		return raft.ErrLogNotFound
-	}
-	if err != nil {
+	case errors.Is(err, log.ErrCorrupt):
+		return s.getDamaged(index, out, err)
+	case err != nil:
 		return err
 	}
 	*out = raft.Log{Index: e.Index, Term: e.Term, Type: raftType(e.Kind)}
@@ -75,10 +77,25 @@ func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 	return nil
 }
 
+// getDamaged answers for an entry that cannot be read, of which the index knows the term. Raft
+// would panic over an error; so the state machine fails on it, and the replica stops.
+func (s *logStore) getDamaged(index uint64, out *raft.Log, cause error) error {
+	s.failed(cause)
+	term, err := s.log.Term(index)
+	if err != nil {
+		return cause
+	}
+	*out = raft.Log{Index: index, Term: term, Type: raft.LogCommand}
+	return nil
+}
+
 // load fills in the data that GetLog left out. The data is the mapped file: it is valid until
 // release. ErrNotFound is returned when the entry has been replaced meanwhile.
 func (s *logStore) load(l *raft.Log) (release func(), err error) {
 	e, release, err := s.log.Entry(l.Index)
+	if errors.Is(err, log.ErrCorrupt) {
+		s.failed(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ type PartitionConfig struct {
 	// OnRole is told of every change of State, in order, from the partition's own goroutine. It
 	// must not block for long, nor call Close.
 	OnRole func(*Partition, State)
+	// OnFailed is told, once, when the replica has stopped for good because its log is damaged or
+	// is not what was committed: see Node.SetAside. It must not call Close.
+	OnFailed func(*Partition, error)
 	// OnMembership is told, on the leader, of every step that Reconcile takes, and when it is
 	// done, from a goroutine of its own. It must not call Close.
 	OnMembership func(*Partition, Membership)

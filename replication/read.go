@@ -30,25 +30,25 @@ func (p *Partition) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (lo
 		return log.View{}, fmt.Errorf("offset %d is above the high watermark %d: %w", offset, hw, log.ErrOutOfRange)
 	}
 	v, err := p.log().Read(offset, min(limit, hw), maxBytes, oneAtLeast)
-	return v, readError(err)
+	return v, p.readError(err)
 }
 
 // Batches calls yield for every committed batch in [from, limit), in order, until it returns
 // false. The batch is valid only during the call.
 func (p *Partition) Batches(from, limit int64, yield func(record.Batch) bool) error {
-	return readError(p.log().Batches(from, min(limit, p.HighWatermark()), yield))
+	return p.readError(p.log().Batches(from, min(limit, p.HighWatermark()), yield))
 }
 
 // OffsetForTimestamp returns the first committed record whose timestamp (ms) is at least ts.
 func (p *Partition) OffsetForTimestamp(ts int64) (log.TimestampOffset, error) {
 	t, err := p.log().OffsetForTimestamp(ts, p.HighWatermark())
-	return t, readError(err)
+	return t, p.readError(err)
 }
 
 // MaxTimestamp returns the committed record with the largest timestamp (KIP-734).
 func (p *Partition) MaxTimestamp() (log.TimestampOffset, error) {
 	t, err := p.log().MaxTimestamp(p.HighWatermark())
-	return t, readError(err)
+	return t, p.readError(err)
 }
 
 // EpochEnd returns the largest leader epoch not above the one asked for and the offset at which
@@ -85,7 +85,7 @@ func (p *Partition) Retain(r log.Retention) (freed int64, err error) {
 	if p.StartOffset() != before {
 		p.wakeWatchers()
 	}
-	return freed, readError(err)
+	return freed, p.readError(err)
 }
 
 // SetLimits changes segment.bytes and segment.ms for segments that are begun from now on.
