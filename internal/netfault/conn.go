@@ -1,6 +1,7 @@
 package netfault
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -81,7 +82,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.pending = make([]byte, min(len(b), 64<<10))
 		n, err := c.Conn.Read(c.pending)
 		c.pending = c.pending[:n]
-		if n == 0 && err != nil && err != io.EOF {
+		if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 			return 0, err // a deadline, or an end that both sides know
 		}
 		c.failure = err

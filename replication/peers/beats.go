@@ -255,9 +255,9 @@ func (l *link) answerBeats(lanes []*lane, body []byte) ([]byte, error) {
 		}
 		if ctx.Err() != nil {
 			cancel()
-			ctx, cancel = l.patience()
+			ctx, cancel = l.patience() //nolint:fatcontext // it takes the place of the one that has run out
 		}
-		requests[i] = raft.AppendEntriesRequest{RPCHeader: header, Leader: header.Addr, Term: term}
+		requests[i] = raft.AppendEntriesRequest{RPCHeader: header, Term: term}
 		response, err := l.peers.config.Transport.Deliver(ctx, lanes[number].group, &requests[i])
 		r, _ := response.(*raft.AppendEntriesResponse)
 		switch {

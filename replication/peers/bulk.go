@@ -87,7 +87,7 @@ func (p *Peers) serveBulk(conn net.Conn, from Info, err error) {
 	p.services.mu.RUnlock()
 	if h == nil {
 		e := &Error{CodeNoService, fmt.Sprintf("node %d has no bulk service %d", p.config.Node, b[0])}
-		writeHandshake(conn, false, appendFailure(nil, e))
+		_ = writeHandshake(conn, false, appendFailure(nil, e)) // it ends either way
 		return
 	}
 	if writeHandshake(conn, false, []byte{0}) != nil {

@@ -96,7 +96,6 @@ func decodeRequest(b []byte) (any, error) {
 		return d.appendEntries()
 	case typeVote:
 		r := &raft.RequestVoteRequest{RPCHeader: d.header(), Term: d.uint(), LastLogIndex: d.uint(), LastLogTerm: d.uint(), LeadershipTransfer: d.bool()}
-		r.Candidate = r.Addr
 		return r, d.end()
 	case typePreVote:
 		r := &raft.RequestPreVoteRequest{RPCHeader: d.header(), Term: d.uint(), LastLogIndex: d.uint(), LastLogTerm: d.uint()}
@@ -110,7 +109,6 @@ func decodeRequest(b []byte) (any, error) {
 
 func (d *decoder) appendEntries() (*raft.AppendEntriesRequest, error) {
 	r := &raft.AppendEntriesRequest{RPCHeader: d.header(), Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
-	r.Leader = r.Addr
 	n := d.count(4, maxEntries)
 	if n == 0 {
 		return r, d.end()

@@ -14,10 +14,10 @@ import (
 func requests() []any {
 	h := raft.RPCHeader{ProtocolVersion: 3, ID: []byte("1/d"), Addr: []byte("1")}
 	return []any{
-		&raft.AppendEntriesRequest{RPCHeader: h, Leader: h.Addr, Term: 7, PrevLogEntry: 300, PrevLogTerm: 6, LeaderCommitIndex: 299, Entries: []*raft.Log{
+		&raft.AppendEntriesRequest{RPCHeader: h, Term: 7, PrevLogEntry: 300, PrevLogTerm: 6, LeaderCommitIndex: 299, Entries: []*raft.Log{
 			{Index: 301, Term: 7, Type: raft.LogNoop}, {Index: 302, Term: 7, Type: raft.LogCommand, Data: []byte("data")},
 		}},
-		&raft.RequestVoteRequest{RPCHeader: h, Candidate: h.Addr, Term: 7, LastLogIndex: 300, LastLogTerm: 6, LeadershipTransfer: true},
+		&raft.RequestVoteRequest{RPCHeader: h, Term: 7, LastLogIndex: 300, LastLogTerm: 6, LeadershipTransfer: true},
 		&raft.RequestPreVoteRequest{RPCHeader: h, Term: 7, LastLogIndex: 300, LastLogTerm: 6},
 		&raft.TimeoutNowRequest{RPCHeader: h},
 	}

@@ -58,7 +58,7 @@ func (p *Peers) exchangeHello(ctx context.Context, conn net.Conn, why purpose, t
 		return w, err
 	}
 	if r := p.judgeWelcome(h, w); r.code != accepted {
-		writeHandshake(conn, false, verdict{r}.encode())
+		_ = writeHandshake(conn, false, verdict{r}.encode()) // it ends either way
 		return w, r.err()
 	}
 	if p.config.OnMembers != nil {

@@ -248,7 +248,7 @@ func (in *inbound) commits(body []byte) error {
 	header.ID, header.Addr = append([]byte(nil), header.ID...), append([]byte(nil), header.Addr...)
 	for range d.count(5, maxNames) {
 		to := in.lane(d.uint())
-		r := &raft.AppendEntriesRequest{RPCHeader: header, Leader: header.Addr, Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
+		r := &raft.AppendEntriesRequest{RPCHeader: header, Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
 		if d.bad || to == nil || r.LeaderCommitIndex > r.PrevLogEntry {
 			return errFormat
 		}

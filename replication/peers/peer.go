@@ -246,7 +246,7 @@ func (x *peer) agree(conn net.Conn, w welcome) error {
 	p := x.peers
 	defer p.release(conn)
 	if r := x.judge(w.info, true); r.code != accepted {
-		writeHandshake(conn, false, verdict{r}.encode())
+		_ = writeHandshake(conn, false, verdict{r}.encode()) // it ends either way
 		conn.Close()
 		return r.err()
 	}

@@ -348,7 +348,7 @@ func TestCommitIndexesReachFollowersWithinARound(t *testing.T) {
 		if took := time.Since(began); took > 100*time.Millisecond {
 			t.Fatal(took)
 		}
-		if r.Term != 3 || r.PrevLogEntry != 12 || r.PrevLogTerm != 3 || r.LeaderCommitIndex != 12 || len(r.Entries) != 0 || string(r.Addr) != "1" || string(r.ID) != "1/dir-1" || string(r.Leader) != "1" {
+		if r.Term != 3 || r.PrevLogEntry != 12 || r.PrevLogTerm != 3 || r.LeaderCommitIndex != 12 || len(r.Entries) != 0 || string(r.Addr) != "1" || string(r.ID) != "1/dir-1" {
 			t.Fatalf("%+v", r)
 		}
 		time.Sleep(time.Second)
