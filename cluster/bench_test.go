@@ -44,6 +44,44 @@ func BenchmarkImageCreateTopic(b *testing.B) {
 	})
 }
 
+// BenchmarkImageMove starts the move of one partition of a topic that has many.
+func BenchmarkImageMove(b *testing.B) {
+	sizes(b, func(b *testing.B, partitions int) {
+		t := TopicRecord{Topic{Name: "t", ID: NewTopicID(nil)}}
+		t.Topic.Partitions = must(place(brokersIn(4), nil, partitions, 3, nil))(b)
+		i := with(b, brokersIn(4), t)
+		for b.Loop() {
+			must(i.Apply(must(Reassign(i, "t", 5, []int32{3, 4, 1}, true))(b)...))(b)
+		}
+	})
+}
+
+// BenchmarkImageMoveAll starts the moves of all partitions of a topic in one decision.
+func BenchmarkImageMoveAll(b *testing.B) {
+	sizes(b, func(b *testing.B, partitions int) {
+		t := TopicRecord{Topic{Name: "t", ID: NewTopicID(nil)}}
+		t.Topic.Partitions = must(place(brokersIn(4), nil, partitions, 3, nil))(b)
+		i := with(b, brokersIn(4), t)
+		var all []Record
+		for n := range int32(partitions) {
+			all = append(all, must(Reassign(i, "t", n, []int32{3, 4, 1}, true))(b)...)
+		}
+		for b.Loop() {
+			must(i.Apply(all...))(b)
+		}
+	})
+}
+
+// BenchmarkImageWipedBroker replaces the data directory of a broker that is in every topic.
+func BenchmarkImageWipedBroker(b *testing.B) {
+	sizes(b, func(b *testing.B, topics int) {
+		i := imageOf(b, topics)
+		for b.Loop() {
+			must(i.Apply(BrokerRecord{Broker{ID: 1, Identity: "B"}}))(b)
+		}
+	})
+}
+
 func BenchmarkImageTopic(b *testing.B) {
 	sizes(b, func(b *testing.B, topics int) {
 		i := imageOf(b, topics)

@@ -133,6 +133,7 @@ func (m *Metadata) outcome(f raft.ApplyFuture) (*Image, error) {
 	if err := m.translate(m.wait(f)); err != nil {
 		return nil, err
 	}
+	m.transport.committed(f.Index())
 	switch r := f.Response().(type) {
 	case *Image:
 		return r, nil

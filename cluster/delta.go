@@ -14,11 +14,15 @@ type delta struct {
 	// Shards of next's tables that are already copies.
 	ownNames, ownIDs, ownCollisions uint64
 	ownBrokers, ownConfigs          bool
+	// ownPartitions are the topics whose partitions are copies: many of them may change at once.
+	ownPartitions map[TopicID]struct{}
 	// changed are the names whose place in next.topics is out of date.
 	changed map[string]struct{}
 }
 
-func (i *Image) delta() *delta { return &delta{next: *i, changed: map[string]struct{}{}} }
+func (i *Image) delta() *delta {
+	return &delta{next: *i, changed: map[string]struct{}{}, ownPartitions: map[TopicID]struct{}{}}
+}
 
 // image ends the delta.
 func (d *delta) image(index uint64) *Image {
@@ -62,6 +66,7 @@ func (d *delta) putTopic(t *Topic) {
 }
 
 func (d *delta) removeTopic(t *Topic) {
+	delete(d.ownPartitions, t.ID)
 	d.next.partitions -= len(t.Partitions)
 	d.next.byName.delete(t.Name, &d.ownNames)
 	d.next.byID.delete(t.ID, &d.ownIDs)
@@ -80,30 +85,31 @@ func (d *delta) topic(id TopicID) (*Topic, error) {
 	return &c, nil
 }
 
-// countEpochs counts up the epoch of every partition that names a broker, whose data directory
-// is not what it was.
-func (d *delta) countEpochs(id int32) {
-	for _, t := range d.next.byName.all() {
-		if partitions := countedUp(t.Partitions, id); partitions != nil {
-			c := *t
-			c.Partitions = partitions
-			d.putTopic(&c)
-		}
+// clonePartitions makes the partitions of a topic, got from topic, its own.
+func (d *delta) clonePartitions(t *Topic) {
+	if _, own := d.ownPartitions[t.ID]; !own {
+		d.ownPartitions[t.ID] = struct{}{}
+		t.Partitions = slices.Clone(t.Partitions)
 	}
 }
 
-// countedUp returns a changed copy, or nil where no partition names the broker.
-func countedUp(old []Partition, id int32) (changed []Partition) {
-	for n, p := range old {
-		if !slices.Contains(p.Replicas, id) {
+// countEpochs counts up the epoch of every partition that names a broker, whose data directory
+// is not what it was.
+func (d *delta) countEpochs(id int32) {
+	named := func(p Partition) bool { return slices.Contains(p.Replicas, id) }
+	for _, t := range d.next.byName.all() {
+		if !slices.ContainsFunc(t.Partitions, named) {
 			continue
 		}
-		if changed == nil {
-			changed = slices.Clone(old)
+		c := *t
+		d.clonePartitions(&c)
+		for n, p := range c.Partitions {
+			if named(p) {
+				c.Partitions[n].Epoch++
+			}
 		}
-		changed[n].Epoch++
+		d.putTopic(&c)
 	}
-	return changed
 }
 
 func (d *delta) putBroker(b *Broker) {

@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,26 +14,61 @@ import (
 // followers is what this node, as the leader, knows of the other members' logs: it watches the
 // answers to what it sends. What it knows counts for one term: a later one may have cut a log.
 type followers struct {
-	mu   sync.Mutex
-	term uint64
-	by   map[raft.ServerID]follower
-	news chan struct{} // closed and replaced with every answer
+	mu     sync.Mutex
+	term   uint64
+	commit uint64 // what is committed, as far as anybody has to be told
+	by     map[raft.ServerID]follower
+	news   chan struct{} // closed and replaced with every answer
 }
 
 type follower struct {
-	// match is the last index up to which its log is known to be the leader's.
-	match uint64
+	// match is the last index up to which its log is known to be the leader's, matchTerm the term
+	// of that entry.
+	match, matchTerm uint64
 	// contact is when it answered last.
 	contact time.Time
+	// sample is the last request that it answered.
+	sample raft.AppendEntriesRequest
+	// told is the commit index that it knows of; telling is set while it is being told another.
+	told    uint64
+	telling bool
 }
 
 func newFollowers() *followers {
 	return &followers{by: map[raft.ServerID]follower{}, news: make(chan struct{})}
 }
 
-// answered notes an answer of a member to what was sent in a term; match is 0 where the answer
-// tells nothing of its log.
-func (f *followers) answered(id raft.ServerID, term, match uint64, now time.Time) {
+// answered notes a member's answer to a request; success means that its log holds what the request
+// spoke of.
+func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, success bool, now time.Time) {
+	f.note(id, r.Term, func(x *follower) {
+		x.contact = now
+		x.sample = raft.AppendEntriesRequest{RPCHeader: r.RPCHeader, Term: r.Term, Leader: r.Leader}
+		if !success {
+			return
+		}
+		at, term := r.PrevLogEntry, r.PrevLogTerm
+		if n := len(r.Entries); n > 0 {
+			at, term = r.Entries[n-1].Index, r.Entries[n-1].Term
+		}
+		if at > x.match {
+			x.match, x.matchTerm = at, term
+		}
+		x.told = max(x.told, min(r.LeaderCommitIndex, at))
+	})
+}
+
+// installed notes that a member has a snapshot.
+func (f *followers) installed(id raft.ServerID, r *raft.InstallSnapshotRequest, now time.Time) {
+	f.note(id, r.Term, func(x *follower) {
+		x.contact = now
+		if r.LastLogIndex > x.match {
+			x.match, x.matchTerm = r.LastLogIndex, r.LastLogTerm
+		}
+	})
+}
+
+func (f *followers) note(id raft.ServerID, term uint64, what func(*follower)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if term < f.term {
@@ -41,7 +78,9 @@ func (f *followers) answered(id raft.ServerID, term, match uint64, now time.Time
 		f.term = term
 		clear(f.by)
 	}
-	f.by[id] = follower{match: max(match, f.by[id].match), contact: now}
+	x := f.by[id]
+	what(&x)
+	f.by[id] = x
 	close(f.news)
 	f.news = make(chan struct{})
 }
@@ -50,13 +89,45 @@ func (f *followers) answered(id raft.ServerID, term, match uint64, now time.Time
 func (f *followers) now(term uint64) (map[raft.ServerID]follower, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	known := map[raft.ServerID]follower{}
-	if f.term == term {
-		for id, x := range f.by {
-			known[id] = x
-		}
+	if f.term != term {
+		return nil, f.news
 	}
-	return known, f.news
+	return maps.Clone(f.by), f.news
+}
+
+// committed notes a commit index and returns whom there is to tell.
+func (f *followers) committed(index uint64) []raft.ServerID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commit = max(f.commit, index)
+	return slices.Collect(maps.Keys(f.by))
+}
+
+// tell returns the request that tells a member what is committed of what it has; nil where it
+// knows, or is being told.
+func (f *followers) tell(id raft.ServerID) *raft.AppendEntriesRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x := f.by[id]
+	commit := min(f.commit, x.match)
+	if commit <= x.told || x.telling {
+		return nil
+	}
+	x.telling = true
+	f.by[id] = x
+	r := x.sample
+	r.PrevLogEntry, r.PrevLogTerm, r.LeaderCommitIndex = x.match, x.matchTerm, commit
+	return &r
+}
+
+// toldOf ends tell.
+func (f *followers) toldOf(id raft.ServerID, r *raft.AppendEntriesRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x, ok := f.by[id]; ok && f.term == r.Term {
+		x.telling = false
+		f.by[id] = x
+	}
 }
 
 // transport is the Transport that Raft gets: it watches the answers, and takes none from a node
@@ -94,21 +165,41 @@ func (t *transport) guarded(id raft.ServerID, to raft.ServerAddress, call func()
 
 func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
 	err := t.guarded(id, to, func() error { return t.Transport.AppendEntries(id, to, r, answer) })
-	if err != nil || answer.Term != r.Term {
-		return err
+	if err == nil && answer.Term == r.Term {
+		t.followers.answered(id, r, answer.Success, time.Now())
+		t.tell(id)
 	}
-	match := uint64(0)
-	if answer.Success {
-		match = r.PrevLogEntry + uint64(len(r.Entries))
+	return err
+}
+
+// committed tells the members what is committed. Raft itself tells them only with the next entry
+// or after CommitTimeout.
+func (t *transport) committed(index uint64) {
+	for _, id := range t.followers.committed(index) {
+		t.tell(id)
 	}
-	t.followers.answered(id, r.Term, match, time.Now())
-	return nil
+}
+
+// tell tells one member in the background, one thing at a time, by a request like Raft's own.
+func (t *transport) tell(id raft.ServerID) {
+	r := t.followers.tell(id)
+	if r == nil {
+		return
+	}
+	go func() {
+		var answer raft.AppendEntriesResponse
+		err := t.AppendEntries(id, addressOf(id), r, &answer)
+		t.followers.toldOf(id, r)
+		if err == nil && answer.Success {
+			t.tell(id) // what came meanwhile
+		}
+	}()
 }
 
 func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, r *raft.InstallSnapshotRequest, answer *raft.InstallSnapshotResponse, data io.Reader) error {
 	err := t.guarded(id, to, func() error { return t.Transport.InstallSnapshot(id, to, r, answer, data) })
 	if err == nil && answer.Success {
-		t.followers.answered(id, r.Term, r.LastLogIndex, time.Now())
+		t.followers.installed(id, r, time.Now())
 	}
 	return err
 }

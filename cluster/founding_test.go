@@ -110,7 +110,7 @@ func TestACampaignOnAMajoritysVerdictGivesAReadyLeaderSoon(t *testing.T) {
 			t.Fatal("no leader")
 		}
 		slowest = max(slowest, time.Since(began))
-		x.members[next].change(records(ProducerIDsRecord{int64(began.UnixNano())}))
+		x.members[next].change(records(ProducerIDsRecord{began.UnixNano()}))
 		x.stop(old)
 		x.start(old)
 		x.agree(x.members...)

@@ -20,7 +20,7 @@ import (
 
 // trio is three members over in-memory routes, or more; the first founds the group.
 type trio struct {
-	t       *testing.T
+	t       testing.TB
 	mu      sync.Mutex
 	who     []Voter // guarded by mu
 	found   []Voter // what the first founds the group with
@@ -33,7 +33,7 @@ type trio struct {
 var trioVoters = []Voter{{1, "A"}, {2, "B"}, {3, "C"}}
 
 // nodes prepares nodes 1…n with the directories A, B, …; none runs yet.
-func nodes(t *testing.T, n int) *trio {
+func nodes(t testing.TB, n int) *trio {
 	x := &trio{
 		t: t, found: trioVoters, members: make([]*member, n), routes: make([]memTransport, n),
 		onRole: make([]func(int32, uint64, bool), n),
@@ -45,7 +45,7 @@ func nodes(t *testing.T, n int) *trio {
 	return x
 }
 
-func newTrio(t *testing.T) *trio {
+func newTrio(t testing.TB) *trio {
 	x := nodes(t, 3)
 	for n := range x.members {
 		x.start(n)

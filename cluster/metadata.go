@@ -77,8 +77,9 @@ type Options struct {
 
 // Metadata is this node's member of the metadata group.
 //
-// Its goroutines: Raft's own, of which one applies (it alone stores images and calls watchers),
-// and lead, which alone changes the role and calls OnRole.
+// Its goroutines: Raft's own, of which one applies (it alone stores images and calls watchers);
+// lead, which alone changes the role and calls OnRole; on the leader at most one a follower that
+// tells it what is committed, for one request; and one for each future that somebody waits for.
 type Metadata struct {
 	opts   Options
 	log    *slog.Logger
@@ -90,6 +91,7 @@ type Metadata struct {
 	down   sync.Once
 
 	followers   *followers
+	transport   *transport
 	configured  atomic.Pointer[configured] // stored by the apply goroutine
 	reconciling chan struct{}              // held by the one Reconcile in progress
 
@@ -134,6 +136,7 @@ func Open(o Options) (*Metadata, error) {
 		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
 		failed: make(chan struct{}), turned: make(chan struct{}),
 	}
+	m.transport = &transport{Transport: o.Transport, followers: m.followers, identity: o.PeerIdentity}
 	m.image.Store(&Image{})
 	alone, err := m.start()
 	if err != nil {

@@ -170,7 +170,7 @@ func TestReassignmentsYieldsWhatMoves(t *testing.T) {
 	}
 	var got []string
 	for topic, n := range Reassignments(i) {
-		got = append(got, topic.Name+string(rune('0'+n)))
+		got = append(got, topic.Name+string('0'+n))
 	}
 	if !slices.Equal(got, []string{"t1", "u0"}) {
 		t.Fatalf("%v", got)

@@ -99,6 +99,8 @@ func (m *Metadata) take(ctx context.Context, s step) error {
 		f = m.raft.RemoveServer(s.server.ID, s.index, enqueueTimeout)
 	case transfer:
 		f = m.raft.LeadershipTransferToServer(s.server.ID, s.server.Address)
+	case nothing, await:
+		return nil
 	}
 	err := m.settle(ctx, f)
 	if err == nil && s.do == transfer {

@@ -44,6 +44,7 @@ func (v *view) apply(s step) {
 		v.servers[at].Suffrage = raft.Nonvoter
 	case remove:
 		v.servers = slices.Delete(v.servers, at, at+1)
+	case nothing, await, transfer:
 	}
 }
 

@@ -239,6 +239,7 @@ func (r PartitionsRecord) apply(d *delta) error {
 		return fmt.Errorf("%w: partitions from %d for topic %s that has %d", ErrInvalidPartitions, r.First, t.Name, len(t.Partitions))
 	}
 	t.Partitions = slices.Concat(t.Partitions, r.Partitions)
+	d.ownPartitions[t.ID] = struct{}{}
 	d.putTopic(t)
 	return nil
 }
@@ -274,7 +275,7 @@ func (r ReplicasRecord) apply(d *delta) error {
 		return refuse(ErrUnknownTopic, "topic %s has no partition %d", t.Name, r.Partition)
 	}
 	epoch := t.Partitions[r.Partition].Epoch + 1
-	t.Partitions = slices.Clone(t.Partitions)
+	d.clonePartitions(t)
 	t.Partitions[r.Partition] = Partition{Replicas: r.Replicas, Adding: r.Adding, Removing: r.Removing, Epoch: epoch}
 	d.putTopic(t)
 	return nil
