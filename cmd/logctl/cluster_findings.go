@@ -92,8 +92,8 @@ func (c *checkup) brokerFindings() []finding {
 				Remedy: fmt.Sprintf("start it; if it will not come back: %slogctl cluster remove %d", c.drainFirst(b.id), b.id)})
 		case silent:
 			all = append(all, finding{Kind: "broker_unreachable", Problem: true, Brokers: []int32{b.id},
-				What:   fmt.Sprintf("broker %d cannot be reached from here at %s (%s), though the cluster hears of it", b.id, addr, why),
-				Remedy: "set an address that clients can reach with --advertise on it"})
+				What:   fmt.Sprintf("broker %d does not answer from here, though the cluster counts on it: %s", b.id, why),
+				Remedy: "see whether it has just ended; if it runs, set an address that clients can reach with --advertise on it"})
 		}
 	}
 	for _, id := range c.unregistered() {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -108,7 +107,7 @@ func (a *app) examine(ctx context.Context, cl *kgo.Client) (*checkup, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkup{clusterView: v, silent: silentBrokers(ctx, cl, v.brokers), moving: kadm.TopicsSet{}}
+	c := &checkup{clusterView: v, silent: silentBrokers(ctx, v.brokers), moving: kadm.TopicsSet{}}
 	if c.minISR, err = minISROf(ctx, cl, v.partitions); err != nil {
 		return nil, a.explain(err, "read topic settings")
 	}
@@ -120,10 +119,9 @@ func (a *app) examine(ctx context.Context, cl *kgo.Client) (*checkup, error) {
 	return c, nil
 }
 
-// silentBrokers asks each broker that should run for a sign of life.
-func silentBrokers(ctx context.Context, cl *kgo.Client, brokers []brokerView) map[int32]string {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
+// silentBrokers asks each broker that should run for a sign of life, and returns what it found
+// instead.
+func silentBrokers(ctx context.Context, brokers []brokerView) map[int32]string {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	silent := map[int32]string{}
@@ -132,28 +130,15 @@ func silentBrokers(ctx context.Context, cl *kgo.Client, brokers []brokerView) ma
 			continue
 		}
 		all.Go(func() {
-			_, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, cl.Broker(int(b.id)))
-			if err != nil {
+			if found, _ := probe(ctx, hostPort(b.host, b.port)); found != "" {
 				mu.Lock()
 				defer mu.Unlock()
-				silent[b.id] = shortly(hostPort(b.host, b.port), err)
+				silent[b.id] = found
 			}
 		})
 	}
 	all.Wait()
 	return silent
-}
-
-// shortly is why an address cannot be reached.
-func shortly(addr string, err error) string {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer"
-	case errors.Is(err, errNoController):
-		return err.Error()
-	}
-	found, _ := dialError(addr, err)
-	return found
 }
 
 // minISROf returns min.insync.replicas of topics that have fewer replicas in sync than they should.

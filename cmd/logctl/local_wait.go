@@ -90,6 +90,18 @@ func notKnown(ctx context.Context, n *local.Node, others []*local.Node) string {
 	return ""
 }
 
+// shortly is why an address does not answer as it should.
+func shortly(addr string, err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer"
+	case errors.Is(err, errNoController):
+		return err.Error()
+	}
+	found, _ := dialError(addr, err)
+	return found
+}
+
 // askBrokers asks the broker at addr, and nobody else, which brokers there are. It is an error
 // as long as there is no controller.
 func askBrokers(ctx context.Context, addr string) (map[int32]bool, error) {

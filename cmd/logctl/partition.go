@@ -112,12 +112,19 @@ func places(brokers kadm.BrokerDetails) []placement.Broker {
 	return out
 }
 
-// liveBrokers returns the brokers that can take replicas.
-func (a *app) liveBrokers(ctx context.Context, adm *kadm.Client) (kadm.BrokerDetails, error) {
+// known returns the brokers that can take replicas, after a check that ids name some of them.
+func (m *mover) known(ctx context.Context, adm *kadm.Client, ids ...int32) (kadm.BrokerDetails, error) {
 	brokers, err := adm.ListBrokers(ctx)
 	if err != nil {
-		return nil, a.explain(err, "list brokers")
+		return nil, m.explain(err, "list brokers")
 	}
+	have := brokers.NodeIDs()
+	for _, id := range ids {
+		if !slices.Contains(have, id) {
+			return nil, refused("there is no broker %d, or it is down; there are %s", id, join(have))
+		}
+	}
+	slices.SortFunc(brokers, func(x, y kadm.BrokerDetail) int { return cmp.Compare(x.NodeID, y.NodeID) })
 	return brokers, nil
 }
 

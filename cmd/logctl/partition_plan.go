@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,46 +233,4 @@ func count(plan []plannedMove, state moveState) int {
 		}
 	}
 	return n
-}
-
-// reassignments lists what moves now, of topics or of all.
-func (a *app) reassignments(ctx context.Context, adm *kadm.Client, names []string) ([]kadm.ListPartitionReassignmentsResponse, error) {
-	partitions, err := a.namedPartitions(ctx, adm, names)
-	if err != nil {
-		return nil, err
-	}
-	running, err := adm.ListPartitionReassignments(ctx, setOf(partitions))
-	if err != nil {
-		return nil, a.explain(err, "list what is being moved")
-	}
-	return running.Sorted(), nil
-}
-
-// settled refuses to plan with partitions that move already: their replicas are those of before
-// and after together.
-func (m *mover) settled(ctx context.Context, adm *kadm.Client, partitions []kadm.PartitionDetail) error {
-	running, err := adm.ListPartitionReassignments(ctx, setOf(partitions))
-	if err != nil {
-		return m.explain(err, "list what is being moved")
-	}
-	if n := len(running.Sorted()); n > 0 {
-		return refused("%s being moved already; see logctl partition reassign --status, wait, or stop it with --cancel", isAre(n))
-	}
-	return nil
-}
-
-// known returns the brokers, after a check that ids name some of them.
-func (m *mover) known(ctx context.Context, adm *kadm.Client, ids ...int32) (kadm.BrokerDetails, error) {
-	brokers, err := m.liveBrokers(ctx, adm)
-	if err != nil {
-		return nil, err
-	}
-	have := brokers.NodeIDs()
-	for _, id := range ids {
-		if !slices.Contains(have, id) {
-			return nil, refused("there is no broker %d, or it is down; there are %s", id, join(have))
-		}
-	}
-	slices.SortFunc(brokers, func(x, y kadm.BrokerDetail) int { return cmp.Compare(x.NodeID, y.NodeID) })
-	return brokers, nil
 }

@@ -99,3 +99,29 @@ func (r *partitionReassign) cancelRunning(ctx context.Context, adm *kadm.Client,
 	}
 	return errors.Join(r.reportRunning(results), firstOf(failures))
 }
+
+// reassignments lists what moves now, of topics or of all.
+func (a *app) reassignments(ctx context.Context, adm *kadm.Client, names []string) ([]kadm.ListPartitionReassignmentsResponse, error) {
+	partitions, err := a.namedPartitions(ctx, adm, names)
+	if err != nil {
+		return nil, err
+	}
+	running, err := adm.ListPartitionReassignments(ctx, setOf(partitions))
+	if err != nil {
+		return nil, a.explain(err, "list what is being moved")
+	}
+	return running.Sorted(), nil
+}
+
+// settled refuses to plan with partitions that move already: their replicas are those of before
+// and after together.
+func (m *mover) settled(ctx context.Context, adm *kadm.Client, partitions []kadm.PartitionDetail) error {
+	running, err := adm.ListPartitionReassignments(ctx, setOf(partitions))
+	if err != nil {
+		return m.explain(err, "list what is being moved")
+	}
+	if n := len(running.Sorted()); n > 0 {
+		return refused("%s being moved already; see logctl partition reassign --status, wait, or stop it with --cancel", isAre(n))
+	}
+	return nil
+}
