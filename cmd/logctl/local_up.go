@@ -40,7 +40,7 @@ func newLocalUp(l *localCommand) *cobra.Command {
 			"metrics lie above, or are free ones. All listen on 127.0.0.1.",
 		Example: `  logctl local up
   logctl local up -n 1 --set auto.create.topics.enable=true
-  logctl local up -n 5 --port 19092 --dir /tmp/five
+  logctl local up -n 5 --port 19092 --dir ./five
   logctl local up --port 0 -o json`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
