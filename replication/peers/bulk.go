@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +14,7 @@ import (
 // returns.
 type BulkHandler func(from int32, header []byte, conn net.Conn) error
 
-// HandleBulk sets who serves the bulk connections of a service; before Start.
+// HandleBulk sets who serves the bulk connections of a service, from 1 to 255; before Start.
 func (p *Peers) HandleBulk(service byte, h BulkHandler) {
 	p.services.mu.Lock()
 	defer p.services.mu.Unlock()
@@ -47,6 +48,24 @@ func (p *Peers) OpenBulk(ctx context.Context, to int32, service byte, header []b
 		return nil, failed(to, err)
 	}
 	conn.SetDeadline(time.Time{})
+	return c, nil
+}
+
+// bulkSegments is the bulk service of segment files.
+const bulkSegments = 0
+
+// segmentReceiver is a Config.Transport that takes segment files too.
+type segmentReceiver interface {
+	ReceiveSegments(from int32, header []byte, conn net.Conn) error
+}
+
+// Ship opens a bulk connection to where segment files are received: the other node's
+// Config.Transport. It makes Peers a replication.SegmentRoute.
+func (p *Peers) Ship(ctx context.Context, to int32, header []byte) (net.Conn, error) {
+	c, err := p.OpenBulk(ctx, to, bulkSegments, header)
+	if err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -100,20 +119,49 @@ func (p *Peers) serveBulk(conn net.Conn, from Info, err error) {
 }
 
 // BulkConn is a connection for one long stream. Copying a file to it is left to the kernel.
-// Each read and write must get on within Timing.Idle.
+// Each read and write must get on within Timing.Idle, unless its user sets deadlines.
 type BulkConn struct {
 	net.Conn
 	peers *Peers
 	info  Info
+
+	readBy, writeBy atomic.Bool // the user has set a deadline for that direction
 }
 
 // Peer is what the other node said of itself.
 func (c *BulkConn) Peer() Info { return c.info }
 
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *BulkConn) SetDeadline(t time.Time) error {
+	c.readBy.Store(!t.IsZero())
+	c.writeBy.Store(!t.IsZero())
+	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline bounds reads in the place of Timing.Idle; the zero time brings that back.
+func (c *BulkConn) SetReadDeadline(t time.Time) error {
+	c.readBy.Store(!t.IsZero())
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline bounds writes in the place of Timing.Idle; the zero time brings that back.
+func (c *BulkConn) SetWriteDeadline(t time.Time) error {
+	c.writeBy.Store(!t.IsZero())
+	return c.Conn.SetWriteDeadline(t)
+}
+
 // Read reads, or fails after Timing.Idle.
 func (c *BulkConn) Read(b []byte) (int, error) {
-	c.SetReadDeadline(time.Now().Add(c.peers.timing.Idle))
+	if !c.readBy.Load() {
+		c.Conn.SetReadDeadline(time.Now().Add(c.peers.timing.Idle))
+	}
 	return c.Conn.Read(b)
+}
+
+func (c *BulkConn) writing() {
+	if !c.writeBy.Load() {
+		c.Conn.SetWriteDeadline(time.Now().Add(c.peers.timing.Idle))
+	}
 }
 
 // bulkStep is how much is written under one deadline.
@@ -122,7 +170,7 @@ const bulkStep = 4 << 20
 // Write writes all of b, unless the other side takes nothing for Timing.Idle.
 func (c *BulkConn) Write(b []byte) (n int, err error) {
 	for {
-		c.SetWriteDeadline(time.Now().Add(c.peers.timing.Idle))
+		c.writing()
 		m, err := c.Conn.Write(b[n:min(len(b), n+bulkStep)])
 		n += m
 		if err != nil || n == len(b) {
@@ -138,7 +186,7 @@ func (c *BulkConn) ReadFrom(r io.Reader) (n int64, err error) {
 		limit = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
 	for limit.N > 0 {
-		c.SetWriteDeadline(time.Now().Add(c.peers.timing.Idle))
+		c.writing()
 		step := &io.LimitedReader{R: limit.R, N: min(limit.N, bulkStep)}
 		want := step.N
 		m, err := io.Copy(c.Conn, step)

@@ -80,3 +80,59 @@ func TestBulkConnectionsAreBoundedAndEndWhenIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// receiver takes segment files.
+type receiver struct {
+	fake
+	got chan string
+}
+
+func (r *receiver) ReceiveSegments(from int32, header []byte, conn net.Conn) error {
+	b, err := io.ReadAll(conn)
+	r.got <- string(header) + string(b) + string(rune('0'+from))
+	return err
+}
+
+func TestSegmentsGoToTheTransportOfTheOtherNode(t *testing.T) {
+	r := &receiver{got: make(chan string, 1)}
+	x := onLoopback(t, 2, func(c *Config) {
+		c.Timing.Idle = 20 * time.Millisecond
+		if c.Node == 2 {
+			c.Transport = r
+		}
+	}).start()
+	c, err := x.peers[1].Ship(t.Context(), 2, []byte("head"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	c.(*BulkConn).CloseWrite()
+	if got := <-r.got; got != "headbody1" {
+		t.Fatal(got)
+	}
+	if c, err := x.peers[2].Ship(t.Context(), 1, nil); err == nil || c != nil {
+		t.Fatal(c, err)
+	}
+}
+
+func TestADeadlineOfItsUserTakesThePlaceOfTheIdleTime(t *testing.T) {
+	x := onLoopback(t, 2, func(c *Config) { c.Timing.Idle = 10 * time.Millisecond })
+	x.peers[2].HandleBulk(3, func(_ int32, _ []byte, conn net.Conn) error {
+		time.Sleep(60 * time.Millisecond)
+		_, err := conn.Write([]byte("late"))
+		return err
+	})
+	x.start()
+	c, err := x.peers[1].OpenBulk(t.Context(), 2, 3, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if b, err := io.ReadAll(c); err != nil || string(b) != "late" {
+		t.Fatal(string(b), err)
+	}
+}

@@ -31,7 +31,8 @@ type Config struct {
 	Listen net.Listener
 	// Advertise is the address that others are told; Listen's own where empty.
 	Advertise string
-	// Transport is where the requests of other nodes' Raft groups go.
+	// Transport is where the requests of other nodes' Raft groups go, and the segment files if it
+	// has a method ReceiveSegments, as that of replication has.
 	Transport Deliverer
 	// Resolve returns a node's address, empty while it is unknown. It is asked for every dial.
 	Resolve func(node int32) string
@@ -99,7 +100,7 @@ func (l Limits) withDefaults() Limits {
 	return Limits{Frame: or(l.Frame, 128<<20), Window: or(l.Window, 16<<20), Bulk: or(l.Bulk, 64)}
 }
 
-// Peers is this node's end of all connections. It is a replication.Route.
+// Peers is this node's end of all connections. It is a replication.Route and SegmentRoute.
 type Peers struct {
 	config      Config
 	timing      Timing
@@ -146,6 +147,9 @@ func New(c Config) *Peers {
 	p.progress.init()
 	p.state.init()
 	p.watch.init(p)
+	if r, ok := c.Transport.(segmentReceiver); ok {
+		p.HandleBulk(bulkSegments, r.ReceiveSegments)
+	}
 	return p
 }
 

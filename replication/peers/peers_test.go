@@ -241,6 +241,32 @@ func TestAStuckPeerIsGivenUpAndBoundsWhatWaitsForIt(t *testing.T) {
 	})
 }
 
+func TestAVoteDoesNotWaitForEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, func(c *Config) { c.Limits.Window = 1 << 20 })
+		x.fakes[2].deliver = func(ctx context.Context, _ string, request any) (any, error) {
+			if _, ok := request.(*raft.AppendEntriesRequest); ok {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return yes(request)
+		}
+		x.start()
+		for g := range 100 {
+			go x.peers[1].Call(t.Context(), 2, fmt.Sprint(g), entries(1, 0, 1, 100_000), &raft.AppendEntriesResponse{})
+		}
+		synctest.Wait()
+		began := time.Now()
+		var v raft.RequestVoteResponse
+		if err := x.peers[1].Call(t.Context(), 2, "200", &raft.RequestVoteRequest{Term: 2}, &v); err != nil || !v.Granted {
+			t.Fatal(err, v)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Fatal(took)
+		}
+	})
+}
+
 func TestServicesAnswerWithPayloadOrError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := inMemory(t, 2, nil)

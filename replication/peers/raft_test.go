@@ -13,7 +13,11 @@ import (
 	"quorumlog/replication"
 )
 
-var _ replication.Route = (*Peers)(nil)
+var (
+	_ replication.Route        = (*Peers)(nil)
+	_ replication.SegmentRoute = (*Peers)(nil)
+	_ segmentReceiver          = (*replication.Transport)(nil)
+)
 
 // counter is a state machine that counts.
 type counter struct{ n atomic.Int64 }
