@@ -11,7 +11,7 @@ import (
 )
 
 // AlterConfigs (key 33), versions 0–2: the older way, which replaces all settings of a resource.
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 2, b.alterConfigs) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 0, 2, b.alterConfigs) })
 
 func (b *Broker) alterConfigs(ctx context.Context, req *kmsg.AlterConfigsRequest, resp *kmsg.AlterConfigsResponse) error {
 	seen := map[resourceKey]int{}

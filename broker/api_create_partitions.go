@@ -13,7 +13,7 @@ import (
 )
 
 // CreatePartitions (key 37), versions 0–3 (KIP-195).
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 3, b.createPartitions) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 0, 3, b.createPartitions) })
 
 func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)

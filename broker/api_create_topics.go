@@ -14,7 +14,7 @@ import (
 
 // CreateTopics (key 19), versions 2–7. From v5 on the answer holds the topic's configuration
 // (KIP-525), from v7 on its id.
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(2, 7, b.createTopics) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 2, 7, b.createTopics) })
 
 func (b *Broker) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)

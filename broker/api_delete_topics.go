@@ -12,7 +12,7 @@ import (
 )
 
 // DeleteTopics (key 20), versions 1–6; by id from v6 on (KIP-516).
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(1, 6, b.deleteTopics) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 1, 6, b.deleteTopics) })
 
 func (b *Broker) deleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequest, resp *kmsg.DeleteTopicsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)

@@ -29,6 +29,7 @@ func (b *Broker) fetch(_ context.Context, r *protocol.Request) protocol.Answer {
 		return protocol.Answer{Response: resp}
 	}
 	f := &fetching{b: b, plan: plan, drained: r.Conn.Draining(), resp: resp, readCommitted: req.IsolationLevel == 1,
+		fromFollower: req.Version >= 11, rack: req.Rack, hints: leaderHints{b: b, conn: r.Conn},
 		minBytes: int(req.MinBytes), maxBytes: int(min(int64(req.MaxBytes), b.settings.Int("fetch.max.bytes"))),
 		byID: req.Version >= 13,
 	}

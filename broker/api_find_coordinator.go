@@ -39,7 +39,7 @@ func (b *Broker) coordinatorOf(ctx context.Context, r *protocol.Request, kind in
 	if kind != coordinatorGroup {
 		return fail(refuse(kerr.InvalidRequest, "Only group coordinators are served: there are no transactions and no share groups."))
 	}
-	t, err := b.ensureInternal(ctx, offsetsTopic)
+	t, err := b.autoCreate(ctx, offsetsTopic)
 	if err != nil {
 		b.log.Warn("the offsets topic cannot be made", "err", err)
 		return fail(kerr.CoordinatorNotAvailable)

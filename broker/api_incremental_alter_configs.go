@@ -11,7 +11,7 @@ import (
 )
 
 // IncrementalAlterConfigs (key 44), versions 0–1 (KIP-339).
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 1, b.incrementalAlterConfigs) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 0, 1, b.incrementalAlterConfigs) })
 
 func (b *Broker) incrementalAlterConfigs(ctx context.Context, req *kmsg.IncrementalAlterConfigsRequest, resp *kmsg.IncrementalAlterConfigsResponse) error {
 	seen := map[resourceKey]int{}

@@ -29,8 +29,7 @@ var _ = route(func(b *Broker) protocol.API {
 type produced struct {
 	out    *kmsg.ProduceResponseTopicPartition
 	append *replication.Append // nil where out already holds an error
-	name   string
-	part   int32
+	key    replicaKey
 }
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
@@ -43,10 +42,10 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 		t := &req.Topics[i]
 		topic, err := topicOf(im, t.Topic, t.TopicID, req.Version >= 13)
 		for j := range t.Partitions {
-			p := produced{out: &resp.Topics[i].Partitions[j], part: t.Partitions[j].Partition, name: t.Topic}
+			p := produced{out: &resp.Topics[i].Partitions[j], key: replicaKey{partition: t.Partitions[j].Partition}}
 			perr := err
 			if perr == nil {
-				p.name = topic.Name
+				p.key.topic = topic.ID
 				p.append, perr = b.propose(ctx, r, topic, &t.Partitions[j])
 			}
 			if perr != nil {
@@ -63,7 +62,19 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 		if !awaitAppends(ctx, pending, timeout) {
 			r.KeepFrame() // the group may still hold batches that lie in it
 		}
+		b.nameLeaders(r, resp, pending)
 	}}
+}
+
+// nameLeaders tells a client that came to the wrong broker where to go (KIP-951).
+func (b *Broker) nameLeaders(r *protocol.Request, resp *kmsg.ProduceResponse, pending []produced) {
+	h := leaderHints{b: b, conn: r.Conn}
+	for i := range pending {
+		if p := &pending[i]; p.out.ErrorCode == kerr.NotLeaderForPartition.Code {
+			p.out.CurrentLeader.LeaderID, p.out.CurrentLeader.LeaderEpoch = h.leaderOf(p.key)
+		}
+	}
+	resp.Brokers = h.endpoints()
 }
 
 // expectTopics lays out the answer: one entry for each of the request's partitions.
@@ -107,7 +118,7 @@ func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.To
 	if err != nil {
 		return nil, err
 	}
-	if req.Acks == -1 && len(x.voters) < x.settings().MinInSyncReplicas {
+	if req.Acks == -1 && b.inSync(x) < x.settings().MinInSyncReplicas {
 		return nil, kerr.NotEnoughReplicas
 	}
 	return p.Append(batch), nil

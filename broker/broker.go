@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"quorumlog/log"
 	"quorumlog/protocol"
 	"quorumlog/replication"
+	"quorumlog/replication/peers"
 )
 
 // Config is what a broker is started with.
@@ -65,6 +67,18 @@ type Broker struct {
 	replicas    *replicas
 	groups      *group.Coordinator
 	sessions    *fetchSessions
+	leaders     *leaderTable
+	nodes       *nodeSet
+	elector     *elector
+	controllers contender // the metadata group, as the elector sees it
+	peers       *peers.Peers
+	joined      chan struct{}    // closed once meta is there
+	raftAddress string           // where other nodes reach this one
+	addresses   map[int32]string // of the voters, as configured
+	arrived     chan *replica    // whose moves have arrived
+
+	controllerHandlers map[int16]controllerHandler // by API key
+
 	producerIDs producerIDs
 	disk        *disk
 	advertise   *advertiser
@@ -97,7 +111,17 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	if b.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, listenError(cfg.Listen, err)
 	}
+	b.leaders, b.nodes = newLeaderTable(), newNodeSet(b.id)
+	b.joined, b.addresses = make(chan struct{}), map[int32]string{}
+	b.arrived = make(chan *replica, 1024)
+	b.elector = newElector(b.id, b.nodes.alive)
+	b.apis = b.table()
+	b.registerInternal()
 	if err := b.openStorage(); err != nil {
+		return nil, err
+	}
+	b.prepareReplicas()
+	if err := b.openPeers(cfg); err != nil {
 		return nil, err
 	}
 	if err := b.openMetadata(ctx, cfg); err != nil {
@@ -135,16 +159,40 @@ func (b *Broker) openStorage() error {
 // openMetadata joins the metadata group and registers this broker.
 func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	const group = "cluster"
+	founders, err := b.founders(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	b.meta, err = cluster.Open(cluster.Options{
 		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
-		Voters:    []cluster.Voter{{ID: b.id, Identity: b.dir.Identity()}},
+		Voters:    founders,
+		OnRole:    func(int32, uint64, bool) { b.checkController() },
 		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
 		Logger: b.log.With("part", "metadata"),
 	})
 	if err != nil {
 		return err
 	}
-	if err := b.dir.SetClusterID(b.meta.Image().ClusterID()); err != nil {
+	b.controllers = contender{
+		voters: func() (ids []int32) {
+			for _, v := range b.meta.Quorum().Voters {
+				ids = append(ids, v.ID)
+			}
+			slices.Sort(ids)
+			return ids
+		},
+		leader:   func() int32 { node, _ := b.meta.Leader(); return node },
+		campaign: b.meta.Campaign,
+	}
+	close(b.joined)
+	b.checkController()
+	b.background.Go(func() { b.elector.run(b.ctx) })
+	b.background.Go(b.watchNodes)
+	im, err := b.meta.Await(ctx, func(im *cluster.Image) bool { return im.ClusterID() != "" })
+	if err != nil {
+		return err
+	}
+	if err := b.dir.SetClusterID(im.ClusterID()); err != nil {
 		return err
 	}
 	host, port, err := advertised(cfg.Advertise, b.listener.Addr())
@@ -152,18 +200,29 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	b.advertise = newAdvertiser(host, port, b.log)
-	im, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
-		return cluster.RegisterBroker(im, cluster.Broker{
-			ID: b.id, Incarnation: cluster.NewTopicID(nil).String(), Identity: b.dir.Identity(),
-			Host: host, Port: port, Rack: b.settings.String("broker.rack"),
-		})
+	err = b.register(ctx, cluster.Broker{
+		ID: b.id, Incarnation: cluster.NewTopicID(nil).String(), Identity: b.dir.Identity(),
+		Host: b.registeredHost(host), Port: port, Rack: b.settings.String("broker.rack"), RaftAddress: b.raftAddress,
 	})
 	if err != nil {
 		return err
 	}
-	b.applySettings(im)
-	b.producerIDs.allocate = b.meta.AllocateProducerIDs
+	b.applySettings(b.meta.Image())
+	b.producerIDs.allocate = b.takeProducerIDs
 	return nil
+}
+
+// registeredHost is where clients that know this broker from another one reach it: as advertised,
+// else the address that it listens on, and for all interfaces the one that the other nodes use.
+func (b *Broker) registeredHost(host string) string {
+	if host != "" {
+		return host
+	}
+	if ip := b.listener.Addr().(*net.TCPAddr).IP; !ip.IsUnspecified() {
+		return ip.String()
+	}
+	host, _, _ = net.SplitHostPort(b.raftAddress)
+	return host
 }
 
 // advertised splits --advertise; an empty host means that it is chosen connection by connection.
@@ -183,16 +242,22 @@ func advertised(addr string, bound net.Addr) (host string, port int32, err error
 	return host, int32(n), nil
 }
 
+// prepareReplicas makes the set of replicas, empty before the metadata says which there are.
+func (b *Broker) prepareReplicas() {
+	b.replicas = &replicas{
+		node: b.node, root: filepath.Join(b.dataDir, "topics"), self: b.id, log: b.log,
+		onRole: b.onRole, onMembership: b.onMembership,
+		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
+		leader: func(k replicaKey) int32 { return b.leaders.get(k).node }, all: map[replicaKey]*replica{},
+		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
+	}
+}
+
 // openPartitions registers the replicas that belong here and opens them in the background;
 // a client that asks for one sooner opens it itself.
 func (b *Broker) openPartitions() {
 	b.groups = b.newGroups()
 	b.sessions = newFetchSessions(int(b.settings.Int("max.incremental.fetch.session.cache.slots")))
-	b.replicas = &replicas{
-		node: b.node, root: filepath.Join(b.dataDir, "topics"), self: b.id, log: b.log,
-		onRole: b.onRole, all: map[replicaKey]*replica{},
-		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
-	}
 	opened := make(chan struct{}, 1)
 	b.meta.Watch(func(old, now *cluster.Image) {
 		b.onImage(old, now)
@@ -206,6 +271,10 @@ func (b *Broker) openPartitions() {
 	opened <- struct{}{}
 	b.background.Go(func() { b.openLoop(opened) })
 	b.background.Go(b.retentionLoop)
+	b.background.Go(b.preferLeaders)
+	b.background.Go(b.watchInSync)
+	b.background.Go(b.movesLoop)
+	b.background.Go(b.controlLoop)
 }
 
 // onImage follows a change of the metadata. It runs on the goroutine that applies them.
@@ -214,7 +283,9 @@ func (b *Broker) onImage(old, now *cluster.Image) {
 		b.applySettings(now)
 	}
 	gone := b.replicas.follow(old, now)
+	b.peers.SetMembers(b.memberIDs(now))
 	if len(gone) > 0 {
+		b.leaders.forget(now)
 		b.groups.OnTopicsDeleted(gone...)
 	}
 }
@@ -231,7 +302,6 @@ func (b *Broker) openLoop(wake <-chan struct{}) {
 }
 
 func (b *Broker) serve() {
-	b.apis = b.table()
 	b.server = protocol.NewServer(protocol.Config{
 		Table: b.apis, Logger: b.log.With("part", "protocol"),
 		MaxRequestBytes:     int(b.settings.Int("socket.request.max.bytes")),
@@ -258,6 +328,7 @@ func (b *Broker) Err() error { return b.meta.Err() }
 // Close stops serving, lets requests that were decided be answered, and closes all files. It
 // returns when everything is on disk, or with ctx's error when that takes too long.
 func (b *Broker) Close(ctx context.Context) error {
+	b.handOver(ctx)
 	err := b.server.Shutdown(ctx)
 	done := make(chan error, 1)
 	go func() { done <- b.closeParts() }()
@@ -282,6 +353,9 @@ func (b *Broker) closeParts() error {
 	}
 	if b.replicas != nil {
 		errs = append(errs, b.replicas.close())
+	}
+	if b.peers != nil {
+		errs = append(errs, b.peers.Close())
 	}
 	if b.meta != nil {
 		errs = append(errs, b.meta.Close())

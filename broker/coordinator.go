@@ -13,15 +13,9 @@ import (
 	"quorumlog/replication"
 )
 
-// ensureInternal returns one of the cluster's own topics, making it where it is not there yet.
-func (b *Broker) ensureInternal(ctx context.Context, name string) (*cluster.Topic, error) {
-	if t := b.meta.Image().Topic(name); t != nil {
-		return t, nil
-	}
-	if name != offsetsTopic {
-		return nil, fmt.Errorf("topic '%s': %w", name, cluster.ErrInvalidTopicName)
-	}
-	spec := cluster.NewTopic{
+// offsetsSpec is how the controller makes the offsets topic.
+func (b *Broker) offsetsSpec() cluster.NewTopic {
+	return cluster.NewTopic{
 		Name:       offsetsTopic,
 		Partitions: int32(b.settings.Int("offsets.topic.num.partitions")),
 		// A cluster smaller than the wanted factor starts with what it has.
@@ -32,7 +26,6 @@ func (b *Broker) ensureInternal(ctx context.Context, name string) (*cluster.Topi
 			"segment.bytes":    fmt.Sprint(b.settings.Int("offsets.topic.segment.bytes")),
 		},
 	}
-	return b.ensure(ctx, spec)
 }
 
 func (b *Broker) liveBrokers() (n int64) {
@@ -91,6 +84,7 @@ func (g groupTopics) OffsetsPartitions() int32 {
 // onRole hands the offsets partitions that this node leads to the group coordinator. It is
 // called in order for each partition.
 func (b *Broker) onRole(x *replica, p *replication.Partition, s replication.State) {
+	b.noteLeader(x, p, s)
 	if x.topic != offsetsTopic {
 		return
 	}

@@ -22,8 +22,11 @@ type fetching struct {
 	drained       <-chan struct{}
 	readCommitted bool
 	byID          bool
+	fromFollower  bool   // the client may be served by a replica that follows (KIP-392)
+	rack          string // of the client
 	minBytes      int
 	maxBytes      int
+	hints         leaderHints
 
 	results []fetchResult // one for each partition of the plan
 	bytes   int
@@ -38,6 +41,7 @@ type fetchResult struct {
 	logStart  int64
 	leader    replication.State
 	diverging *log.EpochStart // epoch and its end offset, where the client's log has diverged
+	preferred int32           // replica that the client should read from instead, -1 for this one
 	view      log.View
 	p         *replication.Partition
 }
@@ -88,12 +92,12 @@ func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
 	for i, part := range f.plan.parts {
 		r := &f.results[i]
-		*r = fetchResult{highMark: -1, stable: -1, logStart: -1, leader: replication.State{Leader: -1, Epoch: -1}}
+		*r = fetchResult{highMark: -1, stable: -1, logStart: -1, preferred: -1, leader: replication.State{Leader: -1, Epoch: -1}}
 		if err := f.readOne(ctx, part, r); err != nil {
 			r.err = codeOf(err)
 			f.failed = true
 		}
-		if r.diverging != nil {
+		if r.diverging != nil || r.preferred >= 0 {
 			f.failed = true
 		}
 		f.bytes += r.view.Size
@@ -114,7 +118,7 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 		return err
 	}
 	r.p, r.leader = p, p.State()
-	if err := checkEpoch(r.leader, part.leaderEpoch); err != nil {
+	if err := f.mayServe(r.leader, part.leaderEpoch); err != nil {
 		return err
 	}
 	r.highMark, r.stable, r.logStart = p.HighWatermark(), p.LastStableOffset(), p.StartOffset()
@@ -125,10 +129,27 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 	if f.readCommitted {
 		limit = r.stable
 	}
+	if r.leader.Leading {
+		if r.preferred = f.b.nearer(topic, part.partition, f.rack); r.preferred >= 0 {
+			return nil
+		}
+	} else if part.offset > r.highMark {
+		return nil // the leader may have gone on: what it has arrives here soon
+	}
 	// The first partition with records may exceed the limits, so that a large batch can always
 	// be read.
 	room := max(min(f.maxBytes-f.bytes, int(part.maxBytes)), 0)
 	r.view, err = p.Read(part.offset, limit, room, f.bytes == 0)
+	return err
+}
+
+// mayServe checks the client's leader epoch, and that this replica may answer it: one that
+// follows a leader that it hears from may, where the client can cope with that.
+func (f *fetching) mayServe(s replication.State, epoch int32) error {
+	err := checkEpoch(s, epoch)
+	if errors.Is(err, kerr.NotLeaderForPartition) && f.fromFollower && s.Leader >= 0 {
+		return nil
+	}
 	return err
 }
 
@@ -200,6 +221,9 @@ func (f *fetching) answer() {
 		f.resp.Topics[t].Partitions = append(f.resp.Topics[t].Partitions, f.partition(part, r))
 		f.resp.Sections[t] = append(f.resp.Sections[t], sections(&r.view))
 	}
+	for _, e := range f.hints.endpoints() {
+		f.resp.Brokers = append(f.resp.Brokers, kmsg.FetchResponseBroker(e))
+	}
 	if s := f.plan.session; s != nil {
 		s.rotate(served)
 	}
@@ -211,7 +235,7 @@ func (p *fetchPartition) news(r *fetchResult) bool {
 	if r.err != nil {
 		code = r.err.Code
 	}
-	is := !p.told || code != 0 || p.lastError != code || r.view.Size > 0 || r.diverging != nil ||
+	is := !p.told || code != 0 || p.lastError != code || r.view.Size > 0 || r.diverging != nil || r.preferred >= 0 ||
 		p.highMark != r.highMark || p.logStart != r.logStart
 	p.told, p.lastError, p.highMark, p.logStart = true, code, r.highMark, r.logStart
 	return is
@@ -221,6 +245,7 @@ func (f *fetching) partition(part *fetchPartition, r *fetchResult) kmsg.FetchRes
 	out := kmsg.NewFetchResponseTopicPartition()
 	out.Partition = part.partition
 	out.RecordBatches = []byte{} // never null: some clients take that for an error
+	out.PreferredReadReplica = r.preferred
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = r.highMark, r.stable, r.logStart
 	if f.readCommitted {
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
@@ -231,7 +256,7 @@ func (f *fetching) partition(part *fetchPartition, r *fetchResult) kmsg.FetchRes
 	if r.err != nil {
 		out.ErrorCode = r.err.Code
 		if errors.Is(r.err, kerr.NotLeaderForPartition) || errors.Is(r.err, kerr.FencedLeaderEpoch) {
-			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = r.leader.Leader, r.leader.Epoch
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = f.hints.leaderOf(replicaKey{part.id, part.partition})
 		}
 	}
 	return out

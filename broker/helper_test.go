@@ -74,7 +74,9 @@ func (b *testBroker) restart() {
 
 func (b *testBroker) client(opts ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Addr().String())}, opts...)...)
+	// The first fetch may go out before all partitions are known: the others wait for its end.
+	own := []kgo.Opt{kgo.SeedBrokers(b.Addr().String()), kgo.FetchMaxWait(100 * time.Millisecond)}
+	c, err := kgo.NewClient(append(own, opts...)...)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -5,13 +5,10 @@ import (
 	"sync"
 )
 
-// producerIDBlock is how many producer ids a broker takes from the metadata at a time.
-const producerIDBlock = 1000
-
 // producerIDs hands out producer ids. A block that is not used up when the process ends is
 // lost: ids are never given twice.
 type producerIDs struct {
-	allocate func(ctx context.Context, n int64) (first int64, err error)
+	allocate func(ctx context.Context) (first, n int64, err error) // a block of the controller's
 
 	mu        sync.Mutex
 	from, end int64
@@ -21,11 +18,11 @@ func (p *producerIDs) next(ctx context.Context) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.from == p.end {
-		first, err := p.allocate(ctx, producerIDBlock)
+		first, n, err := p.allocate(ctx)
 		if err != nil {
 			return -1, err
 		}
-		p.from, p.end = first, first+producerIDBlock
+		p.from, p.end = first, first+n
 	}
 	id := p.from
 	p.from++

@@ -30,10 +30,11 @@ type replicaKey struct {
 // replica is this node's copy of one partition. It is opened when first needed: after a start
 // the one that a client asks for is opened at once, the rest in the background.
 type replica struct {
-	key    replicaKey
-	topic  string
-	dir    string
-	voters []int32
+	key   replicaKey
+	topic string
+	dir   string
+
+	contender contender // what the elector sees
 
 	opening sync.Mutex
 	removed bool // guarded by opening
@@ -42,6 +43,7 @@ type replica struct {
 	p      *replication.Partition
 	err    error              // why it could not be opened
 	config config.TopicConfig // what applies now
+	placed cluster.Partition  // where the metadata places it now
 	led    chan struct{}      // closed once the partition has led; a group of one waits for it
 	once   sync.Once
 }
@@ -53,7 +55,11 @@ type replicas struct {
 	self   int32
 	log    *slog.Logger
 	onRole func(*replica, *replication.Partition, replication.State)
-	config func(*cluster.Topic) config.TopicConfig
+
+	onMembership func(*replica, replication.Membership)
+	opened       func(*replica)
+	config       func(*cluster.Topic) config.TopicConfig
+	leader       func(replicaKey) int32 // -1 while unknown
 
 	mu     sync.RWMutex
 	all    map[replicaKey]*replica
@@ -126,10 +132,27 @@ func (r *replicas) place(t *cluster.Topic) {
 		k := replicaKey{t.ID, int32(i)}
 		x := r.all[k]
 		if x == nil {
-			x = &replica{key: k, topic: t.Name, dir: r.dir(t, int32(i)), voters: p.Replicas, led: make(chan struct{})}
+			x = r.newReplica(k, t)
 			r.all[k] = x
 		}
-		x.configure(c)
+		x.configure(c, p)
+	}
+}
+
+func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
+	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{})}
+	x.contender = contender{
+		voters:   func() []int32 { return x.placement().Replicas },
+		leader:   func() int32 { return r.leader(k) },
+		campaign: x.campaign,
+	}
+	return x
+}
+
+// campaign has the replica stand for election, where it is open.
+func (x *replica) campaign() {
+	if p := x.partition(); p != nil {
+		p.Campaign()
 	}
 }
 
@@ -137,9 +160,9 @@ func (r *replicas) dir(t *cluster.Topic, partition int32) string {
 	return filepath.Join(r.root, t.Name+"-"+t.ID.String(), fmt.Sprint(partition))
 }
 
-func (x *replica) configure(c config.TopicConfig) {
+func (x *replica) configure(c config.TopicConfig, placed cluster.Partition) {
 	x.mu.Lock()
-	x.config = c
+	x.config, x.placed = c, placed
 	p := x.p
 	x.mu.Unlock()
 	if p != nil {
@@ -152,6 +175,13 @@ func (x *replica) settings() config.TopicConfig {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.config
+}
+
+// placement returns where the metadata places the partition.
+func (x *replica) placement() cluster.Partition {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.placed
 }
 
 // partition returns the open partition, or nil.
@@ -176,9 +206,10 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	}
 	c := x.settings()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
-		Group: fmt.Sprintf("%s-%d", x.key.topic, x.key.partition), Dir: x.dir, Voters: x.voters,
+		Group: fmt.Sprintf("%s-%d", x.key.topic, x.key.partition), Dir: x.dir, Voters: founding(x.placement()),
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
-		OnRole: func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
+		OnRole:       func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
+		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
 	})
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -190,7 +221,17 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		return nil, fmt.Errorf("%s-%d: %w", x.topic, x.key.partition, err)
 	}
 	x.p, x.err = p, nil
+	go r.opened(x)
 	return p, nil
+}
+
+// founding are the members of a group that its replicas found: those of a partition as it was
+// created. Replicas that came later, or lost their data, wait to be added.
+func founding(p cluster.Partition) []int32 {
+	if p.Epoch > 0 {
+		return nil
+	}
+	return p.Replicas
 }
 
 func (r *replicas) role(x *replica, p *replication.Partition, s replication.State) {
@@ -207,7 +248,7 @@ const openTimeout = 5 * time.Second
 // or right after the topic was made waits for some milliseconds instead of being sent away.
 func (r *replicas) ready(ctx context.Context, x *replica) (*replication.Partition, error) {
 	p, err := r.open(x)
-	if err != nil || len(x.voters) > 1 || p.State().Leading {
+	if err != nil || len(x.placement().Replicas) > 1 || p.State().Leading {
 		return p, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)

@@ -99,7 +99,7 @@ func TestFullCacheOfBusySessionsMeansFetchingWithoutOne(t *testing.T) {
 
 func TestPartitionWithoutNewsIsLeftOut(t *testing.T) {
 	p := part("a", 0, 0)
-	r := &fetchResult{highMark: 10, logStart: 0}
+	r := &fetchResult{preferred: -1, highMark: 10, logStart: 0}
 	if !p.news(r) {
 		t.Error("the first result is news")
 	}
@@ -107,14 +107,14 @@ func TestPartitionWithoutNewsIsLeftOut(t *testing.T) {
 		t.Error("the same result again is no news")
 	}
 	for name, r := range map[string]*fetchResult{
-		"high watermark": {highMark: 11}, "log start": {highMark: 11, logStart: 3}, "error": {highMark: 11, logStart: 3, err: kerr.NotLeaderForPartition},
+		"high watermark": {preferred: -1, highMark: 11}, "log start": {preferred: -1, highMark: 11, logStart: 3}, "error": {preferred: -1, highMark: 11, logStart: 3, err: kerr.NotLeaderForPartition},
 	} {
 		q := *p
 		if !q.news(r) {
 			t.Errorf("a new %s is news", name)
 		}
 	}
-	failed := &fetchResult{highMark: -1, logStart: -1, err: kerr.NotLeaderForPartition}
+	failed := &fetchResult{preferred: -1, highMark: -1, logStart: -1, err: kerr.NotLeaderForPartition}
 	p.news(failed)
 	if !p.news(failed) {
 		t.Error("an error is told again and again")

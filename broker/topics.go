@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"quorumlog/cluster"
 	"quorumlog/replication"
@@ -78,18 +79,42 @@ type leadership struct {
 	offline       []int32
 }
 
+// inSync is the number of replicas that a partition led here finds in sync.
+func (b *Broker) inSync(x *replica) int {
+	if l := b.leaders.get(x.key); l.isr != nil {
+		return len(l.isr)
+	}
+	return len(x.placement().Replicas)
+}
+
+// nearer is the in-sync replica in a client's rack that should serve it instead of this node, -1
+// for none (KIP-392).
+func (b *Broker) nearer(t *cluster.Topic, partition int32, rack string) int32 {
+	im := b.meta.Image()
+	if me := im.Broker(b.id); rack == "" || me == nil || me.Rack == rack {
+		return -1
+	}
+	l := b.leadership(im, t, partition)
+	for _, id := range l.isr {
+		if n := im.Broker(id); n != nil && n.Rack == rack && !n.Fenced && id != b.id {
+			return id
+		}
+	}
+	return -1
+}
+
 func (b *Broker) leadership(im *cluster.Image, t *cluster.Topic, partition int32) leadership {
 	replicas := t.Partitions[partition].Replicas
-	l := leadership{leader: -1, epoch: -1, isr: replicas}
+	known := b.leaders.get(replicaKey{t.ID, partition})
+	l := leadership{leader: known.node, epoch: known.epoch, isr: known.isr}
 	if len(replicas) == 1 {
 		l.leader = replicas[0] // nobody else can lead it
 	}
-	if x := b.replicas.get(t.ID, partition); x != nil {
-		if p := x.partition(); p != nil {
-			if s := p.State(); s.Leader >= 0 {
-				l.leader, l.epoch = s.Leader, s.Epoch
-			}
-		}
+	if l.isr == nil {
+		l.isr = replicas
+	}
+	if l.leader >= 0 && !b.nodes.alive(l.leader) {
+		l.leader = -1 // its successor is being elected
 	}
 	for _, id := range replicas {
 		if n := im.Broker(id); n == nil || n.Fenced {
@@ -108,29 +133,58 @@ func (b *Broker) newTopic(name string) cluster.NewTopic {
 	}
 }
 
-// autoCreate makes a topic that a client named, with the broker's defaults.
+// autoCreate returns a topic that a client or the cluster itself needs; where it is not there
+// yet the controller makes it, with its defaults.
 func (b *Broker) autoCreate(ctx context.Context, name string) (*cluster.Topic, error) {
-	if isInternal(name) {
-		return b.ensureInternal(ctx, name)
+	if t := b.meta.Image().Topic(name); t != nil {
+		return t, nil
 	}
-	return b.ensure(ctx, b.newTopic(name))
+	req := kmsg.NewPtrMetadataRequest()
+	req.SetVersion(4)
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	req.Topics, req.AllowAutoTopicCreation = append(req.Topics, topic), true
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	if err := b.decide(ctx, req, resp); err != nil {
+		return nil, err
+	}
+	for i := range resp.Topics {
+		if err := kerr.ErrorForCode(resp.Topics[i].ErrorCode); err != nil {
+			return nil, err
+		}
+	}
+	if t := b.meta.Image().Topic(name); t != nil {
+		return t, nil
+	}
+	return nil, kerr.UnknownTopicOrPartition
 }
 
-// ensure makes a topic, or returns the one that is there.
-func (b *Broker) ensure(ctx context.Context, spec cluster.NewTopic) (*cluster.Topic, error) {
-	im, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
-		if im.Topic(spec.Name) != nil {
+// createMissingTopics is the controller's side of autoCreate. The answer holds no more than codes.
+func (b *Broker) createMissingTopics(ctx context.Context, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
+	for i := range req.Topics {
+		out := kmsg.NewMetadataResponseTopic()
+		out.Topic = req.Topics[i].Topic
+		out.ErrorCode = code(b.createMissing(ctx, *out.Topic))
+		resp.Topics = append(resp.Topics, out)
+	}
+	return nil
+}
+
+func (b *Broker) createMissing(ctx context.Context, name string) error {
+	spec := b.newTopic(name)
+	switch name {
+	case offsetsTopic:
+		spec = b.offsetsSpec()
+	case transactionsTopic:
+		return kerr.InvalidTopicException
+	}
+	_, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
+		if im.Topic(name) != nil {
 			return nil, nil
 		}
 		return cluster.CreateTopic(im, spec, nil)
 	})
-	if err != nil {
-		return nil, err
-	}
-	if t := im.Topic(spec.Name); t != nil {
-		return t, nil
-	}
-	return nil, kerr.UnknownTopicOrPartition
+	return err
 }
 
 // change decides and commits; a dry run decides only, and returns the image as it would be.

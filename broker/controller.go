@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"quorumlog/cluster"
+)
+
+// controlInterval is how often the controller compares who is there with who is registered.
+const controlInterval = 250 * time.Millisecond
+
+// controlPatience is how long a new controller waits for brokers that it has not heard of yet.
+const controlPatience = 5 * time.Second
+
+// controlTimeout bounds one round.
+const controlTimeout = 10 * time.Second
+
+// controlLoop does what only the controller does by itself: it fences brokers that are gone and
+// takes them back, and keeps the members of the metadata group in line with the brokers.
+func (b *Broker) controlLoop() {
+	tick := time.NewTicker(controlInterval)
+	defer tick.Stop()
+	var since time.Time // when this node became the controller
+	for {
+		select {
+		case <-tick.C:
+		case <-b.ctx.Done():
+			return
+		}
+		if !b.meta.IsLeader() {
+			since = time.Time{}
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		ctx, cancel := context.WithTimeout(b.ctx, controlTimeout)
+		err := b.fenceBrokers(ctx, time.Since(since) > controlPatience)
+		cancel()
+		if err != nil && b.ctx.Err() == nil {
+			b.log.Warn("the controller's round failed; the next one tries again", "err", err)
+		}
+	}
+}
+
+// fenceBrokers makes the registrations say who is there. Brokers that were never heard of count
+// as gone only after some patience: this node may be the one that has just come.
+func (b *Broker) fenceBrokers(ctx context.Context, patient bool) error {
+	heard := b.nodes.all()
+	var errs []error
+	for _, n := range b.meta.Image().Brokers() {
+		up, known := heard[n.ID]
+		if n.ID == b.id {
+			up, known = true, true
+		}
+		if up != n.Fenced || !known && !patient {
+			continue
+		}
+		_, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
+			if up {
+				return cluster.UnfenceBroker(im, n.ID)
+			}
+			return cluster.FenceBroker(im, n.ID)
+		})
+		if err == nil {
+			b.log.Info("broker", "node", n.ID, "fenced", !up)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

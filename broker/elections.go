@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// contender is a Raft group of several voters that this node votes in, as the elector sees it.
+type contender struct {
+	voters   func() []int32 // the preferred leader first
+	leader   func() int32   // -1 while unknown
+	campaign func()
+}
+
+// electionStep is what a voter leaves those before it in the list: about an election's length.
+const electionStep = 150 * time.Millisecond
+
+// elector makes replicas stand for election where the leader is missing. Raft itself waits for
+// heartbeats to stay away, which takes seconds so that thousands of idle groups cost little; that
+// a node is gone is known much sooner. The first voter that is there stands at once, the next one
+// a step later if that had no success: it may have the shorter log.
+type elector struct {
+	self  int32
+	alive func(node int32) bool
+
+	mu   sync.Mutex
+	due  map[*contender]time.Time
+	wake chan struct{}
+}
+
+func newElector(self int32, alive func(int32) bool) *elector {
+	return &elector{self: self, alive: alive, due: map[*contender]time.Time{}, wake: make(chan struct{}, 1)}
+}
+
+// check looks at a group whose leader may be missing: one that was just opened, whose role has
+// changed, or whose voters came or went.
+func (e *elector) check(c *contender) {
+	wait, missing := e.missing(c)
+	if !missing {
+		return
+	}
+	e.mu.Lock()
+	if _, waiting := e.due[c]; !waiting {
+		e.due[c] = time.Now().Add(wait)
+	}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// forget is for a group that is closed.
+func (e *elector) forget(c *contender) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.due, c)
+}
+
+// missing reports whether the group needs a leader and could elect one, and how long this node
+// leaves it to others.
+func (e *elector) missing(c *contender) (wait time.Duration, missing bool) {
+	if l := c.leader(); l >= 0 && e.alive(l) {
+		return 0, false
+	}
+	voters := c.voters()
+	if len(voters) < 2 || !slices.Contains(voters, e.self) {
+		return 0, false
+	}
+	rank, there := 0, 0
+	for _, v := range voters {
+		if v == e.self {
+			rank = there
+		}
+		if e.alive(v) {
+			there++
+		}
+	}
+	return time.Duration(rank) * electionStep, there > len(voters)/2
+}
+
+// run stands for election where it is due, until ctx ends.
+func (e *elector) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		ready, next := e.ready(time.Now())
+		for _, c := range ready {
+			c.campaign()
+		}
+		timer.Reset(next)
+		select {
+		case <-e.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ready returns the groups to stand in now, and when to look again. A group stays until it has a
+// leader, or cannot elect one.
+func (e *elector) ready(now time.Time) (ready []*contender, next time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next = time.Hour
+	for c, at := range e.due {
+		if at.After(now) {
+			next = min(next, at.Sub(now))
+			continue
+		}
+		if _, missing := e.missing(c); !missing {
+			delete(e.due, c)
+			continue
+		}
+		ready = append(ready, c)
+		again := time.Duration(len(c.voters()))*electionStep + rand.N(electionStep)
+		e.due[c] = now.Add(again)
+		next = min(next, again)
+	}
+	return ready, next
+}

@@ -1,0 +1,121 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// election is three electors that see the same nodes, and one group.
+type election struct {
+	mu     sync.Mutex
+	up     map[int32]bool
+	leader int32
+	stood  []int32 // who stood, in order
+
+	groups map[int32]*contender
+	elect  map[int32]*elector
+}
+
+// newElection has node 1 lead; of the others, only those in can win.
+func newElection(ctx context.Context, can ...int32) *election {
+	e := &election{up: map[int32]bool{1: true, 2: true, 3: true}, leader: 1, groups: map[int32]*contender{}, elect: map[int32]*elector{}}
+	for _, n := range []int32{1, 2, 3} {
+		e.groups[n] = &contender{
+			voters: func() []int32 { return []int32{1, 2, 3} },
+			leader: func() int32 {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				return e.leader
+			},
+			campaign: func() {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.stood = append(e.stood, n)
+				if slices.Contains(can, n) {
+					e.leader = n
+				}
+			},
+		}
+		e.elect[n] = newElector(n, func(id int32) bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.up[id]
+		})
+		go e.elect[n].run(ctx)
+	}
+	return e
+}
+
+// set says which nodes are there, and has those that are look at the group.
+func (e *election) set(up ...int32) {
+	e.mu.Lock()
+	for n := range e.up {
+		e.up[n] = slices.Contains(up, n)
+	}
+	e.mu.Unlock()
+	for _, n := range up {
+		e.elect[n].check(e.groups[n])
+	}
+}
+
+func (e *election) expect(t *testing.T, leader int32, stood ...int32) {
+	t.Helper()
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leader != leader || !slices.Equal(e.stood, stood) {
+		t.Fatalf("leader %d, stood: %v; want %d, %v", e.leader, e.stood, leader, stood)
+	}
+}
+
+func elections(t *testing.T, f func(*testing.T, context.Context)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		f(t, ctx)
+	})
+}
+
+func TestTheFirstSurvivorStandsAtOnceAndAlone(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 2, 3)
+		e.set(2, 3)
+		e.expect(t, 2, 2)
+		time.Sleep(time.Minute)
+		e.expect(t, 2, 2)
+	})
+}
+
+func TestTheNextSurvivorStandsWhereTheFirstCannotWin(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 3)
+		e.set(2, 3)
+		time.Sleep(electionStep)
+		e.expect(t, 3, 2, 3)
+	})
+}
+
+func TestNobodyStandsWithoutAMajority(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 3)
+		e.set(3)
+		time.Sleep(time.Minute)
+		e.expect(t, 1)
+		e.set(2, 3)
+		time.Sleep(electionStep)
+		e.expect(t, 3, 2, 3)
+	})
+}
+
+func TestNobodyStandsWhileTheLeaderIsThere(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 2, 3)
+		e.set(1, 3)
+		time.Sleep(time.Minute)
+		e.expect(t, 1)
+	})
+}

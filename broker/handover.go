@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"quorumlog/replication"
+)
+
+// handOverTimeout bounds how long a broker that stops, or is not preferred, waits for others to
+// take its leaderships.
+const handOverTimeout = 3 * time.Second
+
+// handOverParallel is how many leaderships move at a time.
+const handOverParallel = 16
+
+// handOver gives all leaderships to replicas on other nodes, so that nobody has to notice that
+// this one is gone.
+func (b *Broker) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	b.transferAll(ctx, func(x *replica) int32 { return b.successor(x) })
+}
+
+// successor is the first in-sync replica that is there, -1 for none.
+func (b *Broker) successor(x *replica) int32 {
+	for _, id := range b.leaders.get(x.key).isr {
+		if id != b.id && b.nodes.alive(id) {
+			return id
+		}
+	}
+	for _, id := range x.placement().Replicas {
+		if id != b.id && b.nodes.alive(id) {
+			return id
+		}
+	}
+	return -1
+}
+
+// transferAll moves the leaderships of this node to where next says, -1 for staying.
+func (b *Broker) transferAll(ctx context.Context, next func(*replica) int32) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, handOverParallel)
+	for _, x := range b.replicas.list() {
+		p := x.partition()
+		if p == nil || !p.State().Leading {
+			continue
+		}
+		to := next(x)
+		if to < 0 || ctx.Err() != nil {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			b.transfer(x, p, to)
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		b.log.Warn("some leaderships were not handed over in time; the others elect leaders when this node is gone")
+	}
+}
+
+func (b *Broker) transfer(x *replica, p *replication.Partition, to int32) {
+	if err := p.TransferLeadership(to); err != nil {
+		b.log.Debug("leadership stays", "topic", x.topic, "partition", x.key.partition, "to", to, "err", err)
+	}
+}
+
+// preferLeaders gives leaderships back to the preferred replicas, the first of each list, in the
+// background (auto.leader.rebalance.enable).
+func (b *Broker) preferLeaders() {
+	for {
+		every := time.Duration(b.settings.Int("leader.imbalance.check.interval.seconds")) * time.Second
+		select {
+		case <-time.After(every):
+		case <-b.ctx.Done():
+			return
+		}
+		if b.settings.Bool("auto.leader.rebalance.enable") {
+			b.transferAll(b.ctx, b.preferred)
+		}
+	}
+}
+
+// preferred is the preferred replica where that is another node which is there and in sync, else
+// -1.
+func (b *Broker) preferred(x *replica) int32 {
+	to := x.placement().Replicas[0]
+	if to == b.id || !b.nodes.alive(to) {
+		return -1
+	}
+	for _, id := range b.leaders.get(x.key).isr {
+		if id == to {
+			return to
+		}
+	}
+	return -1
+}

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"quorumlog/cluster"
+)
+
+// leader is who leads a partition, since which epoch, and which replicas it finds in sync.
+type leader struct {
+	node, epoch int32 // node -1 while unknown
+	isr         []int32
+}
+
+// leaderTable is what this node knows of the leaders of all partitions: of those that it has a
+// replica of from their Raft groups, of the others from what their leaders tell every node. The
+// highest epoch is right, whoever says it.
+type leaderTable struct {
+	mu  sync.RWMutex
+	all map[replicaKey]leader
+	led map[replicaKey]leader // by this node: what it tells the others
+}
+
+func newLeaderTable() *leaderTable {
+	return &leaderTable{all: map[replicaKey]leader{}, led: map[replicaKey]leader{}}
+}
+
+func (t *leaderTable) get(k replicaKey) leader {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if l, ok := t.all[k]; ok {
+		return l
+	}
+	return leader{node: -1, epoch: -1}
+}
+
+// learn takes note of a leader. A node that only follows knows nothing of the in-sync replicas.
+func (t *leaderTable) learn(k replicaKey, l leader) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, known := t.all[k]
+	switch {
+	case known && l.epoch < old.epoch:
+		return
+	case known && l.epoch == old.epoch && l.isr == nil:
+		return
+	}
+	t.all[k] = l
+}
+
+// lead notes what this node leads, and returns what to tell the others: nil where that is no news.
+func (t *leaderTable) lead(k replicaKey, l leader) []byte {
+	t.learn(k, l)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old, ok := t.led[k]; ok && old.epoch == l.epoch && slices.Equal(old.isr, l.isr) {
+		return nil
+	}
+	t.led[k] = l
+	return appendLeader(nil, k, l)
+}
+
+// resign notes that this node leads a partition no more. The others learn it from the next leader.
+func (t *leaderTable) resign(k replicaKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l, ok := t.led[k]; ok {
+		delete(t.led, k)
+		if t.all[k].epoch == l.epoch {
+			t.all[k] = leader{node: -1, epoch: l.epoch}
+		}
+	}
+}
+
+// forget drops the partitions of deleted topics.
+func (t *leaderTable) forget(now *cluster.Image) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k := range t.all {
+		if now.TopicByID(k.topic) == nil {
+			delete(t.all, k)
+			delete(t.led, k)
+		}
+	}
+}
+
+// encode returns all that this node leads.
+func (t *leaderTable) encode() []byte {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var b []byte
+	for k, l := range t.led {
+		b = appendLeader(b, k, l)
+	}
+	return b
+}
+
+// keySize is the bytes of a replicaKey: topic id, partition uint32.
+const keySize = 16 + 4
+
+func appendKey(b []byte, k replicaKey) []byte {
+	return binary.BigEndian.AppendUint32(append(b, k.topic[:]...), uint32(k.partition))
+}
+
+// parseKey is appendKey's inverse; b is long enough.
+func parseKey(b []byte) replicaKey {
+	return replicaKey{cluster.TopicID(b[:16]), int32(binary.BigEndian.Uint32(b[16:]))}
+}
+
+// appendLeader appends an entry of the table that nodes send each other: topic id, partition
+// uint32, leader epoch uint32, number of in-sync replicas uint8, their ids uint32 each.
+func appendLeader(b []byte, k replicaKey, l leader) []byte {
+	b = binary.BigEndian.AppendUint32(appendKey(b, k), uint32(l.epoch))
+	isr := l.isr[:min(len(l.isr), 255)]
+	b = append(b, byte(len(isr)))
+	for _, id := range isr {
+		b = binary.BigEndian.AppendUint32(b, uint32(id))
+	}
+	return b
+}
+
+var errLeaders = errors.New("malformed table of leaders")
+
+// decodeLeaders calls f for each entry of another node's table.
+func decodeLeaders(b []byte, node int32, f func(replicaKey, leader)) error {
+	const fixed = keySize + 4 + 1
+	for len(b) > 0 {
+		if len(b) < fixed || len(b) < fixed+4*int(b[fixed-1]) {
+			return errLeaders
+		}
+		k := parseKey(b)
+		l := leader{node: node, epoch: int32(binary.BigEndian.Uint32(b[keySize:])), isr: make([]int32, b[fixed-1])}
+		b = b[fixed:]
+		for i := range l.isr {
+			l.isr[i] = int32(binary.BigEndian.Uint32(b[4*i:]))
+		}
+		b = b[4*len(l.isr):]
+		f(k, l)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"quorumlog/cluster"
+)
+
+func TestTheHighestEpochIsTheLeader(t *testing.T) {
+	table := newLeaderTable()
+	k := replicaKey{cluster.TopicID{1}, 2}
+	if l := table.get(k); l.node != -1 || l.epoch != -1 {
+		t.Fatalf("%+v before anything is known", l)
+	}
+	for _, step := range []struct {
+		say, want leader
+	}{
+		{leader{node: 2, epoch: 5}, leader{node: 2, epoch: 5}},
+		{leader{node: 3, epoch: 4}, leader{node: 2, epoch: 5}},
+		{leader{node: 2, epoch: 5, isr: []int32{2, 3}}, leader{node: 2, epoch: 5, isr: []int32{2, 3}}},
+		{leader{node: 2, epoch: 5}, leader{node: 2, epoch: 5, isr: []int32{2, 3}}}, // a follower's word of the same epoch
+		{leader{node: 3, epoch: 6}, leader{node: 3, epoch: 6}},
+	} {
+		table.learn(k, step.say)
+		if got := table.get(k); got.node != step.want.node || got.epoch != step.want.epoch || !slices.Equal(got.isr, step.want.isr) {
+			t.Fatalf("after %+v: %+v, want %+v", step.say, got, step.want)
+		}
+	}
+}
+
+func TestADeposedLeaderIsNotNamed(t *testing.T) {
+	table := newLeaderTable()
+	k := replicaKey{cluster.TopicID{1}, 0}
+	if table.lead(k, leader{node: 1, epoch: 3}) == nil {
+		t.Fatal("a new leader is no news")
+	}
+	if table.lead(k, leader{node: 1, epoch: 3}) != nil {
+		t.Fatal("told twice")
+	}
+	table.resign(k)
+	if l := table.get(k); l.node != -1 || l.epoch != 3 {
+		t.Fatalf("%+v", l)
+	}
+	if len(table.encode()) != 0 {
+		t.Fatal("it still tells others that it leads")
+	}
+}
+
+func TestATableOfLeadersArrivesAsItWasSent(t *testing.T) {
+	from := newLeaderTable()
+	want := map[replicaKey]int32{}
+	for i := range int32(100) {
+		k := replicaKey{cluster.TopicID{byte(i)}, i}
+		want[k] = i + 7
+		from.lead(k, leader{node: 4, epoch: i + 7, isr: []int32{4, i}})
+	}
+	got := map[replicaKey]int32{}
+	err := decodeLeaders(from.encode(), 4, func(k replicaKey, l leader) {
+		if l.node != 4 || !slices.Equal(l.isr, []int32{4, k.partition}) {
+			t.Fatalf("%v: %+v", k, l)
+		}
+		got[k] = l.epoch
+	})
+	if err != nil || !maps.Equal(got, want) {
+		t.Fatalf("%v, %v", err, got)
+	}
+}
+
+func FuzzDecodeLeaders(f *testing.F) {
+	f.Add(appendLeader(nil, replicaKey{cluster.TopicID{1}, 2}, leader{node: 1, epoch: 3, isr: []int32{1, 2}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var again []byte
+		if decodeLeaders(b, 1, func(k replicaKey, l leader) { again = appendLeader(again, k, l) }) == nil && string(again) != string(b) {
+			t.Fatalf("%x became %x", b, again)
+		}
+	})
+}

@@ -1,0 +1,289 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"quorumlog/cluster"
+	"quorumlog/replication"
+	"quorumlog/replication/peers"
+)
+
+// Services that nodes call each other for.
+const (
+	serviceController byte = 1 // a request that the controller decides
+	serviceMoveLeader byte = 2 // to hand a leadership over
+)
+
+// nodeSet is which nodes are there: one that was connected is, until a majority says otherwise.
+type nodeSet struct {
+	self int32
+
+	mu sync.RWMutex
+	up map[int32]bool
+}
+
+func newNodeSet(self int32) *nodeSet { return &nodeSet{self: self, up: map[int32]bool{}} }
+
+func (s *nodeSet) alive(id int32) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return id == s.self || s.up[id]
+}
+
+// set reports whether that is news.
+func (s *nodeSet) set(id int32, up bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, known := s.up[id]
+	s.up[id] = up
+	return !known || old != up
+}
+
+// all are the nodes heard of so far, and whether they are there.
+func (s *nodeSet) all() map[int32]bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.up)
+}
+
+// openPeers listens for the other nodes. A node that is alone listens too: others may join it.
+func (b *Broker) openPeers(cfg Config) error {
+	l, err := net.Listen("tcp", cfg.RaftListen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --raft-listen", cfg.RaftListen, errors.Unwrap(err))
+	}
+	b.raftAddress = raftAddress(cfg, l.Addr())
+	b.peers = peers.New(peers.Config{
+		Node: b.id, Identity: b.dir.Identity(), ClusterID: b.dir.ClusterID, Advertise: b.raftAddress,
+		Listen: l, Transport: b.node.Transport, Logger: b.log.With("part", "peers"),
+		Resolve: b.resolve, Members: b.knownMembers,
+	})
+	b.node.Transport.SetRoute(b.peers)
+	b.node.PeerIdentity = b.identityOf
+	b.peers.Handle(serviceController, b.control)
+	b.peers.Handle(serviceMoveLeader, b.onMoveLeader)
+	b.peers.OnState(b.onLeaders)
+	b.peers.OnDown(func(node int32) { b.onNode(node, false) })
+	b.peers.OnUp(func(node int32) { b.onNode(node, true) })
+	b.peers.Publish(nil, b.leaders.encode)
+	for _, v := range cfg.Voters {
+		b.addresses[v.ID] = v.Addr
+	}
+	b.peers.SetMembers(slices.Collect(maps.Keys(b.addresses)))
+	b.peers.Start()
+	return nil
+}
+
+// raftAddress is where other nodes reach this one: what --voters says of it, else where it listens.
+func raftAddress(cfg Config, bound net.Addr) string {
+	for _, v := range cfg.Voters {
+		if v.ID == cfg.NodeID {
+			return v.Addr
+		}
+	}
+	return bound.String()
+}
+
+// resolve is where a node is reached: as it is registered, else as the configuration says.
+func (b *Broker) resolve(node int32) string {
+	if im := b.image(); im != nil {
+		if n := im.Broker(node); n != nil && n.RaftAddress != "" {
+			return n.RaftAddress
+		}
+	}
+	return b.addresses[node]
+}
+
+// image is the metadata's, nil before there is one.
+func (b *Broker) image() *cluster.Image {
+	select {
+	case <-b.joined:
+		return b.meta.Image()
+	default:
+		return nil
+	}
+}
+
+// knownMembers are the nodes that a newcomer is told of.
+func (b *Broker) knownMembers() (out []peers.Member) {
+	im := b.image()
+	if im == nil {
+		return nil
+	}
+	for _, n := range im.Brokers() {
+		out = append(out, peers.Member{ID: n.ID, Identity: n.Identity, Address: n.RaftAddress})
+	}
+	return out
+}
+
+// identityOf is the data directory of a node that is registered.
+func (b *Broker) identityOf(node int32) string {
+	if n := b.meta.Image().Broker(node); n != nil {
+		return n.Identity
+	}
+	return ""
+}
+
+// nodesInterval is how often it is looked for nodes that have come.
+const nodesInterval = 20 * time.Millisecond
+
+// watchNodes notices nodes that have come. Those that went are told by the majority's verdict.
+func (b *Broker) watchNodes() {
+	tick := time.NewTicker(nodesInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-b.ctx.Done():
+			return
+		}
+		for _, id := range b.memberIDs(b.meta.Image()) {
+			if id == b.id || b.nodes.alive(id) {
+				continue
+			}
+			if _, connected := b.peers.Connected(id); connected && !b.peers.Down(id) {
+				b.onNode(id, true)
+			}
+		}
+	}
+}
+
+// memberIDs are the nodes that belong to the cluster: those registered, and the voters, which
+// may not be yet.
+func (b *Broker) memberIDs(im *cluster.Image) []int32 {
+	ids := slices.Collect(maps.Keys(b.addresses))
+	for _, n := range im.Brokers() {
+		if !slices.Contains(ids, n.ID) {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
+// checkController has the metadata group elect where its leader is missing.
+func (b *Broker) checkController() {
+	if b.image() != nil {
+		b.elector.check(&b.controllers)
+	}
+}
+
+// onNode has groups elect that have lost their leader with a node, or have got a majority with it.
+func (b *Broker) onNode(node int32, up bool) {
+	if !b.nodes.set(node, up) {
+		return
+	}
+	b.checkController()
+	for _, x := range b.replicas.list() {
+		b.elector.check(&x.contender)
+	}
+}
+
+// onLeaders learns what another node leads.
+func (b *Broker) onLeaders(from int32, _ bool, payload []byte) {
+	if err := decodeLeaders(payload, from, b.leaders.learn); err != nil {
+		b.log.Warn("a node told nonsense about what it leads", "node", from, "err", err)
+	}
+}
+
+// noteLeader follows the role of a replica of this node, and tells the other nodes what it leads.
+func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.State) {
+	switch {
+	case s.Leading:
+		b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: p.InSync(b.now())})
+	case s.Leader >= 0 && s.Leader != b.id:
+		b.leaders.resign(x.key)
+		b.leaders.learn(x.key, leader{node: s.Leader, epoch: s.Epoch})
+	default:
+		b.leaders.resign(x.key)
+	}
+	b.elector.check(&x.contender)
+}
+
+func (b *Broker) tellLeader(x *replica, l leader) {
+	if news := b.leaders.lead(x.key, l); news != nil {
+		b.peers.Publish(news, b.leaders.encode)
+	}
+}
+
+// inSyncInterval is how often leaders look whether their followers are still in sync.
+const inSyncInterval = 500 * time.Millisecond
+
+// watchInSync tells the other nodes when the in-sync replicas of partitions led here change.
+func (b *Broker) watchInSync() {
+	tick := time.NewTicker(inSyncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-b.ctx.Done():
+			return
+		}
+		for _, x := range b.replicas.list() {
+			if p := x.partition(); p != nil && len(x.placement().Replicas) > 1 {
+				if s := p.State(); s.Leading {
+					b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: p.InSync(b.now())})
+				}
+			}
+		}
+	}
+}
+
+// foundersPause is between two looks for the other voters.
+const foundersPause = 10 * time.Millisecond
+
+// foundersPatience is after how long a node says whom it waits for; it waits on.
+const foundersPatience = 3 * time.Second
+
+// founders are the first members of the metadata group where this node is to found it: the node
+// itself where it is alone, and for --voters the one with the lowest id, once it knows the data
+// directories of all. It is nil for every other node, and wherever one of them knows a cluster.
+func (b *Broker) founders(ctx context.Context, cfg Config) ([]cluster.Voter, error) {
+	self := cluster.Voter{ID: b.id, Identity: b.dir.Identity()}
+	switch {
+	case b.dir.ClusterID() != "" || len(cfg.Join) > 0:
+		return nil, nil
+	case len(cfg.Voters) == 0:
+		return []cluster.Voter{self}, nil
+	}
+	lowest := slices.MinFunc(cfg.Voters, func(a, b Voter) int { return int(a.ID) - int(b.ID) })
+	if lowest.ID != b.id {
+		return nil, nil
+	}
+	said := time.Now()
+	for {
+		voters, missing := []cluster.Voter{self}, []string(nil)
+		for _, v := range cfg.Voters {
+			if v.ID == b.id {
+				continue
+			}
+			switch info, ok := b.peers.Connected(v.ID); {
+			case !ok:
+				missing = append(missing, fmt.Sprintf("%d@%s", v.ID, v.Addr))
+			case info.ClusterID != "":
+				b.log.Info("the voters know a cluster already: this node joins it", "cluster", info.ClusterID)
+				return nil, nil
+			default:
+				voters = append(voters, cluster.Voter{ID: v.ID, Identity: info.Identity})
+			}
+		}
+		if len(missing) == 0 {
+			return voters, nil
+		}
+		if time.Since(said) > foundersPatience {
+			said = time.Now()
+			b.log.Warn("a new cluster begins when all its voters are there; waiting", "for", missing)
+		}
+		select {
+		case <-time.After(foundersPause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
