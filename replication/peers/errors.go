@@ -27,6 +27,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text }
 
+// Is makes a call that ran out of time there the same as one that ran out of time here.
+func (e *Error) Is(target error) bool {
+	return e.Code == CodeTimeout && target == context.DeadlineExceeded
+}
+
 // maxText bounds an error's text.
 const maxText = 4096
 
