@@ -247,6 +247,7 @@ func (b *Broker) prepareReplicas() {
 	b.replicas = &replicas{
 		node: b.node, root: filepath.Join(b.dataDir, "topics"), self: b.id, log: b.log,
 		onRole: b.onRole, onMembership: b.onMembership,
+		lost:   b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
 		leader: func(k replicaKey) int32 { return b.leaders.get(k).node }, all: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },

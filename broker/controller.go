@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"quorumlog/cluster"
@@ -37,7 +38,7 @@ func (b *Broker) controlLoop() {
 			since = time.Now()
 		}
 		ctx, cancel := context.WithTimeout(b.ctx, controlTimeout)
-		err := b.fenceBrokers(ctx, time.Since(since) > controlPatience)
+		err := errors.Join(b.fenceBrokers(ctx, time.Since(since) > controlPatience), b.alignMetadataGroup(ctx))
 		cancel()
 		if err != nil && b.ctx.Err() == nil {
 			b.log.Warn("the controller's round failed; the next one tries again", "err", err)
@@ -70,4 +71,19 @@ func (b *Broker) fenceBrokers(ctx context.Context, patient bool) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// alignMetadataGroup has every broker follow the metadata log. Voters stay voters, also with a
+// new data directory.
+func (b *Broker) alignMetadataGroup(ctx context.Context) error {
+	want := b.meta.Members()
+	for _, n := range b.meta.Image().Brokers() {
+		i := slices.IndexFunc(want, func(m cluster.Member) bool { return m.Node == n.ID })
+		if i < 0 {
+			want = append(want, cluster.Member{Node: n.ID})
+			i = len(want) - 1
+		}
+		want[i].Identity = n.Identity
+	}
+	return b.meta.Reconcile(ctx, want)
 }

@@ -53,13 +53,6 @@ func (e *elector) check(c *contender) {
 	}
 }
 
-// forget is for a group that is closed.
-func (e *elector) forget(c *contender) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.due, c)
-}
-
 // missing reports whether the group needs a leader and could elect one, and how long this node
 // leaves it to others.
 func (e *elector) missing(c *contender) (wait time.Duration, missing bool) {

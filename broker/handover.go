@@ -20,7 +20,13 @@ const handOverParallel = 16
 func (b *Broker) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
-	b.transferAll(ctx, func(x *replica) int32 { return b.successor(x) })
+	b.transferAll(ctx, b.successor)
+	if !b.meta.IsLeader() || len(b.meta.Quorum().Voters) == 1 {
+		return
+	}
+	if err := b.meta.Transfer(ctx, -1); err != nil {
+		b.log.Warn("the metadata were not handed over; the others elect a controller when this node is gone", "err", err)
+	}
 }
 
 // successor is the first in-sync replica that is there, -1 for none.

@@ -66,9 +66,11 @@ func (b *Broker) openPeers(cfg Config) error {
 		Resolve: b.resolve, Members: b.knownMembers,
 	})
 	b.node.Transport.SetRoute(b.peers)
+	b.node.Transport.SetSegmentRoute(b.peers)
 	b.node.PeerIdentity = b.identityOf
 	b.peers.Handle(serviceController, b.control)
 	b.peers.Handle(serviceMoveLeader, b.onMoveLeader)
+	b.peers.Handle(serviceEvict, b.onEvict)
 	b.peers.OnState(b.onLeaders)
 	b.peers.OnDown(func(node int32) { b.onNode(node, false) })
 	b.peers.OnUp(func(node int32) { b.onNode(node, true) })

@@ -34,15 +34,15 @@ func (b *Broker) register(ctx context.Context, me cluster.Broker) error {
 		if err := b.decide(ctx, req, resp); err != nil {
 			return err
 		}
-		switch err := kerr.ErrorForCode(resp.ErrorCode); err {
-		case nil:
+		switch resp.ErrorCode {
+		case 0:
 			_, err := b.meta.Await(ctx, func(im *cluster.Image) bool { return int64(im.Index()) >= resp.BrokerEpoch })
 			return err
-		case kerr.DuplicateBrokerRegistration:
+		case kerr.DuplicateBrokerRegistration.Code:
 			return fmt.Errorf("node %d is registered with another data directory, and runs: give this one another --node-id, or stop that one first", me.ID)
-		case kerr.NotController, kerr.RequestTimedOut:
+		case kerr.NotController.Code, kerr.RequestTimedOut.Code:
 		default:
-			return fmt.Errorf("the controller refuses this broker: %w", err)
+			return fmt.Errorf("the controller refuses this broker: %w", kerr.ErrorForCode(resp.ErrorCode))
 		}
 		select {
 		case <-time.After(registrationPause):

@@ -38,6 +38,7 @@ type replica struct {
 
 	opening sync.Mutex
 	removed bool // guarded by opening
+	lost    bool // guarded by opening: it is being rebuilt
 
 	mu     sync.Mutex
 	p      *replication.Partition
@@ -58,6 +59,7 @@ type replicas struct {
 
 	onMembership func(*replica, replication.Membership)
 	opened       func(*replica)
+	lost         func(*replica) // has the leader take the replica out, and opens it again
 	config       func(*cluster.Topic) config.TopicConfig
 	leader       func(replicaKey) int32 // -1 while unknown
 
@@ -149,6 +151,9 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 	return x
 }
 
+// group is the name of the Raft group.
+func (x *replica) group() string { return fmt.Sprintf("%s-%d", x.key.topic, x.key.partition) }
+
 // campaign has the replica stand for election, where it is open.
 func (x *replica) campaign() {
 	if p := x.partition(); p != nil {
@@ -206,11 +211,15 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	}
 	c := x.settings()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
-		Group: fmt.Sprintf("%s-%d", x.key.topic, x.key.partition), Dir: x.dir, Voters: founding(x.placement()),
+		Group: x.group(), Dir: x.dir, Voters: founding(x.placement()),
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
 		OnRole:       func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
 		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
 	})
+	if err != nil && r.damaged(x, err) && !x.lost {
+		x.lost = true
+		go r.lost(x)
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err != nil {
@@ -220,7 +229,7 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		x.err = err
 		return nil, fmt.Errorf("%s-%d: %w", x.topic, x.key.partition, err)
 	}
-	x.p, x.err = p, nil
+	x.p, x.err, x.lost = p, nil, false
 	go r.opened(x)
 	return p, nil
 }

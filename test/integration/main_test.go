@@ -54,9 +54,14 @@ func deleteTopic(t testing.TB, b *brokertest.Broker, name string) {
 // readAll reads every record of a topic up to its end, by partition.
 func readAll(t testing.TB, b *brokertest.Broker, topic string) map[int32][]*kgo.Record {
 	t.Helper()
+	return readAllWith(t, func(opts ...kgo.Opt) *kgo.Client { return client(t, b, opts...) }, topic)
+}
+
+func readAllWith(t testing.TB, connect func(...kgo.Opt) *kgo.Client, topic string) map[int32][]*kgo.Record {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	ends, err := kadm.NewClient(client(t, b)).ListEndOffsets(ctx, topic)
+	ends, err := kadm.NewClient(connect()).ListEndOffsets(ctx, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +71,7 @@ func readAll(t testing.TB, b *brokertest.Broker, topic string) map[int32][]*kgo.
 	if want == 0 {
 		return got
 	}
-	c := client(t, b, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	c := connect(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	for n := int64(0); n < want; {
 		f := c.PollFetches(ctx)
 		if err := f.Err0(); err != nil {

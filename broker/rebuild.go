@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"quorumlog/log"
+	"quorumlog/replication"
+)
+
+// serviceEvict asks a leader to take the caller's damaged replica out of a group.
+const serviceEvict byte = 3
+
+// rebuildPause is between two attempts to find a leader that takes a damaged replica out.
+const rebuildPause = time.Second
+
+// damaged reports whether a replica cannot be opened because it lost what it had acknowledged. Its
+// files are out of the way then, and the other replicas have what it takes to rebuild it.
+func (r *replicas) damaged(x *replica, err error) bool {
+	if errors.Is(err, log.ErrCorrupt) {
+		to, aside := r.node.SetAside(x.group(), x.dir, x.placement().Replicas)
+		if aside != nil {
+			r.log.Error("a damaged replica stays as it is", "topic", x.topic, "partition", x.key.partition, "err", aside)
+			return false
+		}
+		r.log.Warn("a damaged replica was set aside and is rebuilt from the others", "topic", x.topic, "partition", x.key.partition, "kept in", to)
+		return true
+	}
+	return errors.Is(err, replication.ErrEmptied)
+}
+
+// rebuild has the leader take a replica that lost its log out of the group, and opens it anew: it
+// comes back as a member without a vote, and gets one when it has caught up.
+func (b *Broker) rebuild(x *replica) {
+	for {
+		err := b.askEviction(x)
+		if err == nil {
+			if err = b.node.Evicted(x.group()); err == nil {
+				_, err = b.replicas.open(x)
+			}
+		}
+		if err == nil || errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return
+		}
+		b.log.Debug("a damaged replica waits for its leader", "topic", x.topic, "partition", x.key.partition, "err", err)
+		select {
+		case <-time.After(rebuildPause):
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Broker) askEviction(x *replica) error {
+	ctx, cancel := context.WithTimeout(b.ctx, forwardTimeout)
+	defer cancel()
+	to := b.leaders.get(x.key).node
+	if to < 0 || to == b.id {
+		return kerr.LeaderNotAvailable
+	}
+	_, err := b.peers.Ask(ctx, to, serviceEvict, appendKey(nil, x.key))
+	return err
+}
+
+// onEvict answers another node's request to take its replica out of a group that is led here:
+// [topic id][partition uint32]. Reconcile brings it back.
+func (b *Broker) onEvict(ctx context.Context, from int32, payload []byte) ([]byte, error) {
+	if len(payload) != keySize {
+		return nil, errors.New("a request to evict a replica has the wrong length")
+	}
+	k := parseKey(payload)
+	x := b.replicas.get(k.topic, k.partition)
+	if x == nil {
+		return nil, kerr.NotLeaderForPartition
+	}
+	p := x.partition()
+	if p == nil {
+		return nil, kerr.NotLeaderForPartition
+	}
+	if err := p.Evict(ctx, from); err != nil {
+		return nil, err
+	}
+	b.align(x)
+	return nil, nil
+}
