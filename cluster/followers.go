@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -137,6 +139,9 @@ type transport struct {
 	Transport
 	followers *followers
 	identity  func(node int32) string // nil where nobody knows
+	stream    func(ctx context.Context, to int32) (net.Conn, error)
+	rpcs      chan raft.RPC // what Raft takes requests from where there are streams
+	closing   <-chan struct{}
 }
 
 // check refuses a member whose node is known to have another data directory. It is asked before a
@@ -197,7 +202,12 @@ func (t *transport) tell(id raft.ServerID) {
 }
 
 func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, r *raft.InstallSnapshotRequest, answer *raft.InstallSnapshotResponse, data io.Reader) error {
-	err := t.guarded(id, to, func() error { return t.Transport.InstallSnapshot(id, to, r, answer, data) })
+	err := t.guarded(id, to, func() error {
+		if t.stream == nil {
+			return t.Transport.InstallSnapshot(id, to, r, answer, data)
+		}
+		return t.send(nodeOf(to), r, answer, data)
+	})
 	if err == nil && answer.Success {
 		t.followers.installed(id, r, time.Now())
 	}

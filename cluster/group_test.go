@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +24,15 @@ import (
 type trio struct {
 	t       testing.TB
 	mu      sync.Mutex
-	who     []Voter // guarded by mu
+	who     []Voter // read by the members' goroutines under mu, like members
 	found   []Voter // what the first founds the group with
 	members []*member
 	routes  []memTransport
 	dirs    []string
 	onRole  []func(leader int32, term uint64, leading bool)
+
+	stream   func(ctx context.Context, to int32) (net.Conn, error)
+	streamed atomic.Int64
 }
 
 var trioVoters = []Voter{{1, "A"}, {2, "B"}, {3, "C"}}
@@ -57,16 +62,19 @@ func (x *trio) start(n int) {
 	x.t.Helper()
 	x.routes[n] = newTransport(x.who[n].ID)
 	x.mend(n)
-	x.members[n] = open(x.t, x.dirs[n], func(o *Options) {
+	m := open(x.t, x.dirs[n], func(o *Options) {
 		o.NodeID, o.Identity, o.Transport = x.who[n].ID, x.who[n].Identity, x.routes[n]
 		o.Voters = nil
 		if n == 0 {
 			o.Voters = x.found
 		}
 		o.OnRole = x.onRole[n]
-		o.PeerIdentity = x.identity
+		o.PeerIdentity, o.OpenStream = x.identity, x.stream
 		o.HeartbeatTimeout = 300 * time.Millisecond
 	})
+	x.mu.Lock()
+	x.members[n] = m
+	x.mu.Unlock()
 }
 
 // identity is the data directory that a node has now.
@@ -328,7 +336,30 @@ func TestANodeThatFoundsNothingWaits(t *testing.T) {
 }
 
 func TestAFollowerThatIsFarBehindGetsASnapshot(t *testing.T) {
-	x := newTrio(t)
+	for _, streams := range []bool{false, true} {
+		t.Run(fmt.Sprint("over streams: ", streams), func(t *testing.T) { followFarBehind(t, streams) })
+	}
+}
+
+func followFarBehind(t *testing.T, streams bool) {
+	x := nodes(t, 3)
+	if streams {
+		x.stream = func(_ context.Context, to int32) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				x.mu.Lock()
+				m := x.members[to-1]
+				x.mu.Unlock()
+				x.streamed.Add(1)
+				_ = m.ReceiveSnapshot(there) // of the member that was stopped it may be refused
+			}()
+			return here, nil
+		}
+	}
+	for n := range x.members {
+		x.start(n)
+	}
 	x.members[0].Campaign()
 	leader := x.leader()
 	late := int(leader.opts.NodeID) % 3
@@ -347,6 +378,11 @@ func TestAFollowerThatIsFarBehindGetsASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.start(late)
+	x.agree(x.members...)
+	if sent := x.streamed.Load(); streams != (sent > 0) {
+		t.Fatalf("%d snapshots over streams", sent)
+	}
+	leader.change(create("after", 1))
 	x.agree(x.members...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -58,15 +59,20 @@ type Options struct {
 	Stable raft.StableStore
 	// PeerIdentity is the data directory that a node has now, empty where it is not known: answers
 	// for another one are not taken, so that a node whose disk was replaced does not vote for what
-	// it has lost. It must be known by the time that a node has answered. Nil means never known.
+	// it has lost. It is best learned from the connection to the node and kept when that breaks:
+	// it must be known by the time that the node has answered. Nil means never known.
 	PeerIdentity func(node int32) string
 	// Logger is slog's default where nil.
 	Logger *slog.Logger
 
+	// OpenStream opens a stream to a node, for a snapshot to a member that is far behind; the other
+	// end hands it to ReceiveSnapshot. Nil leaves snapshots to the Transport.
+	OpenStream func(ctx context.Context, to int32) (net.Conn, error)
 	// OnRole is told what this node knows of the group's leader (-1 for none), and whether it is
 	// itself the leader that may decide: it has applied what earlier ones committed. It is called
-	// for the state at the start and for every change, in order, from one goroutine; it must not
-	// block, nor call Close. Of changes in quick succession only the last may be told.
+	// for the state at the start (perhaps before Open returns) and for every change, in order, from
+	// one goroutine; it must not block, nor call Close. Of changes in quick succession only the last
+	// may be told.
 	OnRole func(leader int32, term uint64, leading bool)
 
 	// HeartbeatTimeout is also the election timeout; 0 means 3 s. The leader's lease is half of it.
@@ -136,7 +142,10 @@ func Open(o Options) (*Metadata, error) {
 		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
 		failed: make(chan struct{}), turned: make(chan struct{}),
 	}
-	m.transport = &transport{Transport: o.Transport, followers: m.followers, identity: o.PeerIdentity}
+	m.transport = &transport{
+		Transport: o.Transport, followers: m.followers, identity: o.PeerIdentity,
+		stream: o.OpenStream, rpcs: make(chan raft.RPC), closing: m.closing,
+	}
 	m.image.Store(&Image{})
 	alone, err := m.start()
 	if err != nil {
