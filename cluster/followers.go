@@ -45,7 +45,7 @@ func newFollowers() *followers {
 func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, success bool, now time.Time) {
 	f.note(id, r.Term, func(x *follower) {
 		x.contact = now
-		x.sample = raft.AppendEntriesRequest{RPCHeader: r.RPCHeader, Term: r.Term, Leader: r.Leader}
+		x.sample = raft.AppendEntriesRequest{RPCHeader: r.RPCHeader, Term: r.Term}
 		if !success {
 			return
 		}
