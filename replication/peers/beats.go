@@ -95,13 +95,18 @@ func (r *round) left(b *batch, answered bool) {
 	}
 }
 
-// flush sends the batch.
+// flush sends the batch. While the peer is behind with answers it stays open for another round.
 func (r *round) flush() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.peer.link.Load()
+	if l != nil && l.beatsBehind() {
+		time.AfterFunc(r.peer.peers.timing.Round, r.flush)
+		return
+	}
 	b := r.open
 	r.open = nil
-	r.mu.Unlock()
-	if l := r.peer.link.Load(); l == nil {
+	if l == nil {
 		b.fail(ErrUnreachable)
 	} else {
 		l.sendBeats(b)
@@ -112,6 +117,14 @@ func (r *round) flush() {
 func (b *batch) fail(err error) {
 	b.err = err
 	close(b.done)
+}
+
+// beatsBehind says whether as many batches wait for an answer as may. Whoever holds the round's
+// mu is alone in sending batches, so that the answer holds until it has.
+func (l *link) beatsBehind() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed && len(l.batches) >= maxBeats
 }
 
 func (l *link) sendBeats(b *batch) {
@@ -129,9 +142,6 @@ func (l *link) encodeBeats(b *batch) ([]byte, error) {
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, ErrUnreachable
-	}
-	if len(l.batches) >= maxBeats {
-		return nil, errBeatsBehind
 	}
 	l.next++
 	out := appendUint(newFrame(kindHeartbeats, 64+8*len(b.beats)), l.next)

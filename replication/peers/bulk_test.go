@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -89,7 +90,7 @@ type receiver struct {
 
 func (r *receiver) ReceiveSegments(from int32, header []byte, conn net.Conn) error {
 	b, err := io.ReadAll(conn)
-	r.got <- string(header) + string(b) + string(rune('0'+from))
+	r.got <- fmt.Sprint(string(header), string(b), from)
 	return err
 }
 

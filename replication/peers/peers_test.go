@@ -134,6 +134,28 @@ func TestHeartbeatsOfManyGroupsTravelTogether(t *testing.T) {
 	})
 }
 
+func TestHeartbeatsWaitForAPeerThatIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		x.fakes[2].deliver = func(_ context.Context, _ string, request any) (any, error) {
+			time.Sleep(100 * time.Millisecond)
+			return yes(request)
+		}
+		x.start()
+		var all sync.WaitGroup
+		for g := range 100 {
+			all.Go(func() {
+				time.Sleep(time.Duration(g) * 20 * time.Millisecond)
+				q := &raft.AppendEntriesRequest{RPCHeader: header(1), Term: 1}
+				if err := x.peers[1].Call(t.Context(), 2, fmt.Sprint(g), q, &raft.AppendEntriesResponse{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
 func TestAnAppendEntriesOutlivesItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := inMemory(t, 2, nil)
