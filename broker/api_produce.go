@@ -215,7 +215,7 @@ func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration
 		}
 		select {
 		case <-p.append.Done():
-			p.finish()
+			settled = p.finish() && settled
 			continue
 		default:
 		}
@@ -226,7 +226,7 @@ func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration
 		if !expired {
 			select {
 			case <-p.append.Done():
-				p.finish()
+				settled = p.finish() && settled
 				continue
 			case <-timer.C:
 			case <-ctx.Done():
@@ -239,13 +239,15 @@ func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration
 	return settled
 }
 
-func (p *produced) finish() {
+// finish reports whether the group is done with the batch's memory: after an error it may not be.
+func (p *produced) finish() bool {
 	res, err := p.append.Result()
 	if err != nil {
 		p.fail(err)
-		return
+		return false
 	}
 	p.out.BaseOffset, p.out.LogAppendTime, p.out.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.StartOffset
+	return true
 }
 
 func (p *produced) fail(err error) {
