@@ -21,6 +21,7 @@ type cluster struct {
 	t     *testing.T
 	net   *network
 	beat  time.Duration
+	bytes int64 // of a segment
 	dirs  map[int32]string
 	nodes map[int32]*Node
 
@@ -31,7 +32,7 @@ type cluster struct {
 // newCluster starts three nodes. heartbeat is the election timeout, the lease half of it: long
 // where a test counts on its leader, however busy the machine is.
 func newCluster(t *testing.T, heartbeat time.Duration) *cluster {
-	c := &cluster{t: t, net: newNetwork(), beat: heartbeat, dirs: map[int32]string{}, nodes: map[int32]*Node{}, replicas: map[int32]*Partition{}}
+	c := &cluster{t: t, net: newNetwork(), beat: heartbeat, bytes: 64 << 10, dirs: map[int32]string{}, nodes: map[int32]*Node{}, replicas: map[int32]*Partition{}}
 	for id := int32(1); id <= 3; id++ {
 		c.addNode(id)
 	}
@@ -46,7 +47,7 @@ func (c *cluster) addNode(id int32) *Node {
 	dir := c.t.TempDir()
 	n := newNode(c.t, dir, id)
 	n.Timing = Timing{Heartbeat: c.beat, Lease: c.beat / 2, Commit: 20 * time.Millisecond}
-	n.Limits.TailBytes = 128 << 10 // two segments
+	n.Limits.TailBytes = 2 * c.bytes
 	c.dirs[id], c.nodes[id] = filepath.Join(dir, "p"), n
 	c.net.join(id, n.Transport)
 	return n
@@ -54,7 +55,14 @@ func (c *cluster) addNode(id int32) *Node {
 
 func (c *cluster) start(id int32) *Partition {
 	c.t.Helper()
-	p, err := c.nodes[id].OpenPartition(PartitionConfig{Group: "g-0", Dir: c.dirs[id], Voters: []int32{1, 2, 3}, SegmentBytes: 64 << 10})
+	return c.open(id, PartitionConfig{Voters: []int32{1, 2, 3}})
+}
+
+// open opens a replica: as one of the founders, or without Voters, as one that waits.
+func (c *cluster) open(id int32, config PartitionConfig) *Partition {
+	c.t.Helper()
+	config.Group, config.Dir, config.SegmentBytes = "g-0", c.dirs[id], c.bytes
+	p, err := c.nodes[id].OpenPartition(config)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -103,6 +111,10 @@ func (c *cluster) leader() *Partition {
 		if best != nil {
 			return best
 		}
+	}
+	for _, p := range c.running() {
+		in := p.inst.Load()
+		c.t.Logf("node %d: %v, state %+v, log to entry %d, %v", p.node.ID, in.raft, p.State(), in.log.LastIndex(), in.raft.GetConfiguration().Configuration())
 	}
 	c.t.Fatal("nobody leads")
 	return nil
@@ -364,7 +376,7 @@ func (c *cluster) window(p *Partition, id int64, i int) int {
 }
 
 func (c *cluster) disturb(rnd *rand.Rand) {
-	id := int32(1 + rnd.IntN(3))
+	id := int32(1 + rnd.IntN(len(c.nodes)))
 	pause := time.Duration(rnd.IntN(150)) * time.Millisecond
 	switch rnd.IntN(5) {
 	case 0:

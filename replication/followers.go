@@ -47,7 +47,7 @@ func newFollowers(last func() uint64, now func() time.Time) *followers {
 func (f *followers) sending() logEnd { return logEnd{f.last(), f.now()} }
 
 // answered takes the answer to a request into account, given what sending returned.
-func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, success bool, sent logEnd) {
+func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse, sent logEnd) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r.Term < f.term {
@@ -62,9 +62,20 @@ func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, suc
 		f.m[id] = x
 	}
 	x.LastContact = f.now()
-	if success {
+	switch {
+	case answer.Success:
 		x.acknowledge(r.PrevLogEntry+uint64(len(r.Entries)), sent)
+	case answer.LastLog < x.Match: // another replica under the same name
+		*x = follower{Follower: Follower{LastContact: x.LastContact}}
 	}
+}
+
+// forget is for a member that is about to be added: what was known is of the one it was before,
+// whose log may be gone.
+func (f *followers) forget(id raft.ServerID) {
+	f.mu.Lock()
+	delete(f.m, id)
+	f.mu.Unlock()
 }
 
 // reset begins a term; the caller holds mu.

@@ -288,19 +288,12 @@ func (p *Partition) giveUp(cause error) {
 	}
 }
 
+// replace makes an instance the current one. A partition that is closing closes it.
 func (p *Partition) replace(old, in *instance) {
 	p.mu.Lock()
-	closing := p.closing
-	if !closing {
-		p.inst.Store(in)
-		p.campaigns = max(p.campaigns, 1) // the next campaign waits its turn
-	}
+	p.inst.Store(in)
+	p.campaigns = max(p.campaigns, 1) // the next campaign waits its turn
 	p.mu.Unlock()
-	if closing {
-		in.stop()
-		in.log.Close()
-		return
-	}
 	old.log.Close()
 	p.look()
 }

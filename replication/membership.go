@@ -215,6 +215,9 @@ func (in *instance) change(ctx context.Context, c change, prev uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
 	address := NodeAddress(memberOf(c.server).Node)
+	if c.step == StepAdd {
+		in.followers.forget(c.server)
+	}
 	answer := make(chan error, 1)
 	go func() {
 		var f raft.IndexFuture

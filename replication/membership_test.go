@@ -95,7 +95,7 @@ func TestMoveUnderLoadLosesNothing(t *testing.T) {
 		for id := int32(1); id <= 4; id++ { // brokers remove who is not a member any more
 			if !slices.ContainsFunc(target, func(m Member) bool { return m.Node == id }) {
 				c.remove(id)
-				c.start(id)
+				c.open(id, PartitionConfig{})
 			}
 		}
 	}
@@ -188,14 +188,7 @@ func TestWipedNodeComesBackAsAnotherMember(t *testing.T) {
 	c.stop(wiped)
 	n := c.addNode(wiped)
 	n.Identity = "new disk"
-	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: c.dirs[wiped]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.Close() })
-	c.mu.Lock()
-	c.replicas[wiped] = p
-	c.mu.Unlock()
+	c.open(wiped, PartitionConfig{})
 	target := disks(1, 2, 3)
 	target[wiped-1].Identity = "new disk"
 	if got := membersOf(c.reconciled(target).Membership()); !slices.Equal(got, target) {

@@ -160,6 +160,7 @@ func (p *Partition) close() error {
 func (p *Partition) shutdown() error {
 	p.looker.close()
 	p.reconciler.close()
+	p.receiving.Lock() // for good: nothing is received any more
 	p.cancelDue()
 	in := p.inst.Load()
 	in.stop()

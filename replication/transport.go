@@ -207,7 +207,7 @@ func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, 
 	sent := g.followers.sending()
 	err := g.call(to, r, response)
 	if err == nil && response.Term == r.Term {
-		g.followers.answered(id, r, response.Success, sent)
+		g.followers.answered(id, r, response, sent)
 	}
 	return err
 }
@@ -235,7 +235,7 @@ func (g *GroupTransport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress,
 	}
 	response.Term, response.Success = term, term == r.Term
 	if response.Success {
-		g.followers.answered(id, &raft.AppendEntriesRequest{Term: r.Term, PrevLogEntry: r.LastLogIndex}, true, sent)
+		g.followers.answered(id, &raft.AppendEntriesRequest{Term: r.Term, PrevLogEntry: r.LastLogIndex}, &raft.AppendEntriesResponse{Success: true}, sent)
 	}
 	return nil
 }
