@@ -75,6 +75,7 @@ type Broker struct {
 	joined      chan struct{}    // closed once meta is there
 	raftAddress string           // where other nodes reach this one
 	addresses   map[int32]string // of the voters, as configured
+	directories sync.Map         // node id → data directory with which it was last connected
 	arrived     chan *replica    // whose moves have arrived
 
 	controllerHandlers map[int16]controllerHandler // by API key
@@ -165,7 +166,8 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	}
 	b.meta, err = cluster.Open(cluster.Options{
 		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
-		Voters:    founders,
+		Voters:       founders,
+		PeerIdentity: b.directoryOf, OpenStream: b.openSnapshot,
 		OnRole:    func(int32, uint64, bool) { b.checkController() },
 		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
 		Logger: b.log.With("part", "metadata"),

@@ -71,6 +71,7 @@ func (b *Broker) openPeers(cfg Config) error {
 	b.peers.Handle(serviceController, b.control)
 	b.peers.Handle(serviceMoveLeader, b.onMoveLeader)
 	b.peers.Handle(serviceEvict, b.onEvict)
+	b.peers.HandleBulk(bulkSnapshot, b.onSnapshot)
 	b.peers.OnState(b.onLeaders)
 	b.peers.OnDown(func(node int32) { b.onNode(node, false) })
 	b.peers.OnUp(func(node int32) { b.onNode(node, true) })
@@ -167,6 +168,36 @@ func (b *Broker) memberIDs(im *cluster.Image) []int32 {
 		}
 	}
 	return ids
+}
+
+// bulkSnapshot is the stream of a metadata snapshot, for a member that is far behind.
+const bulkSnapshot byte = 1
+
+func (b *Broker) openSnapshot(ctx context.Context, to int32) (net.Conn, error) {
+	c, err := b.peers.OpenBulk(ctx, to, bulkSnapshot, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (b *Broker) onSnapshot(_ int32, _ []byte, conn net.Conn) error {
+	if b.image() == nil {
+		return cluster.ErrClosed
+	}
+	return b.meta.ReceiveSnapshot(conn)
+}
+
+// directoryOf is the data directory with which a node was last connected.
+func (b *Broker) directoryOf(node int32) string {
+	if info, ok := b.peers.Connected(node); ok {
+		b.directories.Store(node, info.Identity)
+		return info.Identity
+	}
+	if last, ok := b.directories.Load(node); ok {
+		return last.(string)
+	}
+	return ""
 }
 
 // checkController has the metadata group elect where its leader is missing.
