@@ -101,14 +101,12 @@ func (in *Incoming) Missing(own *Log) ([]int64, error) {
 // must not be written.
 func (in *Incoming) unlink(p *incomingPart, own *Log) error {
 	name := segmentStem(p.state.BaseOffset) + dataSuffix
-	staged, err := os.Stat(filepath.Join(in.staging, name))
-	if err != nil {
-		return nil
+	staged, here := os.Stat(filepath.Join(in.staging, name))
+	mine, there := os.Stat(filepath.Join(own.dir, name))
+	if here == nil && there == nil && os.SameFile(staged, mine) {
+		return os.Remove(filepath.Join(in.staging, name))
 	}
-	if mine, err := os.Stat(filepath.Join(own.dir, name)); err != nil || !os.SameFile(staged, mine) {
-		return nil
-	}
-	return os.Remove(filepath.Join(in.staging, name))
+	return nil // what cannot be looked at fails when it is opened
 }
 
 // resume finds out how much of a part was received before, whole and in order.

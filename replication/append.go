@@ -133,6 +133,9 @@ func (p *Partition) wakeAppends() {
 // onApplied completes proposals. It runs on Raft's FSM goroutine.
 func (p *Partition) onApplied(logs []*raft.Log, e effects) {
 	p.publishWatermark()
+	if in := p.inst.Load(); in != nil && in.admission.leads() {
+		p.node.Transport.committed(p.config.Group, in.raft.CurrentTerm(), logs[len(logs)-1].Index)
+	}
 	p.mu.Lock()
 	done := p.answered[:0]
 	for _, l := range logs {

@@ -183,6 +183,9 @@ func TestThreeReplicasHoldTheSameBatches(t *testing.T) {
 	if got := c.settled(); len(got) != 401 {
 		t.Errorf("%d records", len(got))
 	}
+	if told := c.net.committed.Load(); told != lead.log().LastIndex() {
+		t.Errorf("the route was told of entry %d, %d is committed", told, lead.log().LastIndex())
+	}
 	for _, p := range c.running() {
 		if s := p.State(); s.Leader != lead.node.ID {
 			t.Errorf("node %d takes %d for the leader", p.node.ID, s.Leader)

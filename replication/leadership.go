@@ -85,7 +85,7 @@ func (p *Partition) TransferLeadership(to int32) error {
 	p.mu.Unlock()
 	fail(lost, ErrNotLeader)
 
-	err = in.transfer(p.reconciler.life, heir, p.node.Timing.Heartbeat)
+	err = in.transfer(p.life, heir, p.node.Timing.Heartbeat)
 	p.mu.Lock()
 	p.handing, p.handed = false, err != nil
 	p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *Partition) awaitHeir(to int32) (raft.ServerID, error) {
 		}
 		select {
 		case <-time.After(heirPause):
-		case <-p.reconciler.life.Done():
+		case <-p.life.Done():
 			return "", errClosing
 		}
 	}

@@ -14,8 +14,9 @@ import (
 
 // network joins the transports of several nodes in memory. Nodes may be cut off.
 type network struct {
-	appended map[int32]*atomic.Int64 // entries that went to a node by AppendEntries
-	streams  func(net.Conn) net.Conn // a test may tamper with segment streams
+	appended  map[int32]*atomic.Int64 // entries that went to a node by AppendEntries
+	committed atomic.Uint64           // what a leader told last
+	streams   func(net.Conn) net.Conn // a test may tamper with segment streams
 
 	mu    sync.Mutex
 	nodes map[int32]*Transport
@@ -99,6 +100,9 @@ func (r route) Call(ctx context.Context, to int32, group string, request, respon
 	}
 	return nil
 }
+
+// Committed notes what a leader tells.
+func (r route) Committed(_ string, _, index uint64) { r.net.committed.Store(index) }
 
 // Ship joins the two ends of a stream in memory.
 func (r route) Ship(_ context.Context, to int32, header []byte) (net.Conn, error) {

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -40,6 +41,8 @@ type Partition struct {
 
 	state         atomic.Pointer[State]
 	highWatermark atomic.Int64
+	life          context.Context // ends with Close, and what waits for others with it
+	end           context.CancelFunc
 	writeError    atomic.Pointer[error] // the last, until it is taken into account
 
 	segmentBytes, segmentMs atomic.Int64
@@ -76,6 +79,7 @@ func (n *Node) OpenPartition(c PartitionConfig) (*Partition, error) {
 	p := n.newPartition(c)
 	in, err := p.start(math.MaxUint64)
 	if err != nil {
+		p.end()
 		return nil, fmt.Errorf("open partition %s: %w", c.Group, err)
 	}
 	p.publishWatermark()
@@ -94,7 +98,8 @@ func (n *Node) newPartition(c PartitionConfig) *Partition {
 	p.state.Store(&State{Leader: -1})
 	p.segmentBytes.Store(c.SegmentBytes)
 	p.segmentMs.Store(c.SegmentMs)
-	p.reconciler.init()
+	p.reconciler.wake = make(chan struct{}, 1)
+	p.life, p.end = context.WithCancel(context.Background())
 	p.looker.running = true // nothing settles before the instance is known
 	return p
 }
@@ -145,6 +150,7 @@ func (p *Partition) close() error {
 	}
 	p.mu.Unlock()
 	fail(lost, errClosing)
+	p.end()
 	p.wakeWatchers()
 
 	done := make(chan error, 1)

@@ -39,7 +39,7 @@ var (
 
 // receive takes over a log from the leader. It runs on the stream's goroutine.
 func (p *Partition) receive(h shipHeader, conn net.Conn) error {
-	defer context.AfterFunc(p.reconciler.life, func() { conn.Close() })()
+	defer context.AfterFunc(p.life, func() { conn.Close() })()
 	term, err := p.receiveFrom(h, conn)
 	a := shipAnswer{status: shipDone, term: term}
 	switch {
@@ -98,7 +98,7 @@ func (p *Partition) receiveFrom(h shipHeader, conn net.Conn) (term uint64, err e
 
 // acknowledge lets Raft know of the leader, as any of its messages would, and returns the term.
 func (p *Partition) acknowledge(h shipHeader) (uint64, error) {
-	ctx, cancel := context.WithTimeout(p.reconciler.life, stallLimit)
+	ctx, cancel := context.WithTimeout(p.life, stallLimit)
 	defer cancel()
 	r, err := p.node.Transport.Deliver(ctx, h.group, h.heartbeat())
 	if err != nil {
@@ -173,7 +173,7 @@ func (p *Partition) askInstall(x *installation) (uint64, error) {
 			return p.inst.Load().raft.CurrentTerm(), err
 		}
 		return x.term, err
-	case <-p.reconciler.life.Done():
+	case <-p.life.Done():
 		return 0, errClosing
 	}
 }

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,15 +36,8 @@ type reconciler struct {
 	running bool
 	closed  bool
 	failed  error
-	wake    chan struct{}
-	life    context.Context
-	end     context.CancelFunc
+	wake    chan struct{} // holds one
 	idle    sync.WaitGroup
-}
-
-func (r *reconciler) init() {
-	r.wake = make(chan struct{}, 1)
-	r.life, r.end = context.WithCancel(context.Background())
 }
 
 var errTarget = errors.New("bad target for a group's membership")
@@ -95,7 +87,6 @@ func (r *reconciler) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.end()
 	r.idle.Wait()
 }
 
@@ -122,7 +113,7 @@ func (p *Partition) reconcileAll() {
 		select {
 		case <-r.wake:
 		case <-t.C:
-		case <-r.life.Done():
+		case <-p.life.Done():
 		}
 		t.Stop()
 	}
@@ -160,7 +151,7 @@ func (p *Partition) reconcileOnce(told *Membership) time.Duration {
 		err = p.TransferLeadership(memberOf(c.server).Node)
 	default:
 		p.logger.Info("membership changes", "group", p.config.Group, "step", c.step.String(), "member", string(c.server))
-		err = in.change(r.life, c, m.index)
+		err = in.change(p.life, c, m.index)
 	}
 	r.note(err)
 	if err != nil {

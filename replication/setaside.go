@@ -12,7 +12,7 @@ import (
 	"quorumlog/log"
 )
 
-// CorruptSuffix, followed by a time in Unix milliseconds, marks a directory that was set aside.
+// CorruptSuffix and a time in Unix milliseconds mark a directory that was set aside.
 // The newest of a partition is kept until an operator deletes it, or another one comes, or the
 // partition is removed.
 const CorruptSuffix = ".corrupt-"

@@ -68,7 +68,7 @@ func parseShipHeader(b []byte) (h shipHeader, err error) {
 func (h shipHeader) heartbeat() *raft.AppendEntriesRequest {
 	return &raft.AppendEntriesRequest{
 		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(h.leader), Addr: []byte(h.address)},
-		Term:      h.term, Leader: []byte(h.address),
+		Term:      h.term,
 	}
 }
 

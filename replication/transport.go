@@ -25,6 +25,13 @@ type Route interface {
 	Call(ctx context.Context, to int32, group string, request, response any) error
 }
 
+// CommitRoute is a Route that passes on how far a group led by this node has committed, so that
+// followers need not wait for the next entry, or Raft's commit timeout, to learn it. It is called
+// for every batch that is applied, and must not block.
+type CommitRoute interface {
+	Committed(group string, term, index uint64)
+}
+
 // Transport carries the RPCs of all Raft groups of a node. A group's address is its node's id,
 // so that votes and configurations name nodes, never sockets.
 type Transport struct {
@@ -45,6 +52,14 @@ func NewTransport(node int32) *Transport {
 
 // SetRoute says how other nodes are reached.
 func (t *Transport) SetRoute(r Route) { t.route.Store(&r) }
+
+func (t *Transport) committed(group string, term, index uint64) {
+	if route := t.route.Load(); route != nil {
+		if c, ok := (*route).(CommitRoute); ok {
+			c.Committed(group, term, index)
+		}
+	}
+}
 
 // NodeAddress is a node's address inside Raft.
 func NodeAddress(node int32) raft.ServerAddress {
