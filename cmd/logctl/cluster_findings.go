@@ -46,7 +46,7 @@ func (c *checkup) quorumFindings() []finding {
 	}
 	if c.quorum.Leader < 0 {
 		return []finding{{Kind: "quorum", Problem: true, What: "the metadata quorum has no leader, so nothing can be created or changed",
-			Remedy: "see that a majority of its voters runs: " + join(idsOf(c.quorum.Voters))}}
+			Remedy: "see that a majority of its voters runs" + unlessEmpty(": ", join(idsOf(c.quorum.Voters)))}}
 	}
 	var lost []int32
 	for _, m := range c.quorum.Voters {
@@ -65,6 +65,13 @@ func (c *checkup) quorumFindings() []finding {
 	return []finding{{Kind: "quorum", Problem: true, Brokers: lost,
 		What:   fmt.Sprintf("%d of %d voters of the metadata quorum %s down: %s; %s", len(lost), voters, be(len(lost)), join(lost), spare),
 		Remedy: "start node " + join(lost)}}
+}
+
+func unlessEmpty(before, s string) string {
+	if s == "" {
+		return ""
+	}
+	return before + s
 }
 
 // hasLost reports whether a voter is down: as a broker, or because it fetched long before others.
@@ -137,9 +144,9 @@ func (c *checkup) partitionFindings() []finding {
 		switch {
 		case p.Leader < 0:
 			leaderless = append(leaderless, p)
-		case len(p.ISR) < min(c.minISR[p.Topic], len(p.Replicas)):
+		case lagging(p) > 0 && len(p.Replicas)-lagging(p) < min(c.minISR[p.Topic], len(p.Replicas)):
 			few = append(few, p)
-		case len(p.ISR) < len(p.Replicas) && !c.moving.Lookup(p.Topic, p.Partition):
+		case lagging(p) > 0 && !c.moving.Lookup(p.Topic, p.Partition):
 			under = append(under, p)
 		case !isPreferred(p) && !c.moving.Lookup(p.Topic, p.Partition):
 			elsewhere = append(elsewhere, p)

@@ -112,7 +112,7 @@ func (a *app) examine(ctx context.Context, cl *kgo.Client) (*checkup, error) {
 		return nil, a.explain(err, "read topic settings")
 	}
 	running, err := a.admin(cl).ListPartitionReassignments(ctx, setOf(v.partitions))
-	if err != nil && !notServed(err) {
+	if err != nil && !notServed(err) && !v.leaderless() {
 		return nil, a.explain(err, "list what is being moved")
 	}
 	running.Each(func(r kadm.ListPartitionReassignmentsResponse) { c.moving.Add(r.Topic, r.Partition) })
@@ -147,7 +147,7 @@ func minISROf(ctx context.Context, cl *kgo.Client, partitions []kadm.PartitionDe
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	var topics []string
 	for _, p := range partitions {
-		if len(p.ISR) < len(p.Replicas) && !slices.Contains(topics, p.Topic) {
+		if lagging(p) > 0 && !slices.Contains(topics, p.Topic) {
 			topics = append(topics, p.Topic)
 			r := kmsg.NewDescribeConfigsRequestResource()
 			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, p.Topic, []string{name}

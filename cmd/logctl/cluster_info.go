@@ -72,7 +72,7 @@ func (v *clusterView) info() clusterInfo {
 		if p.Leader < 0 {
 			info.Offline++
 		}
-		if len(p.ISR) < len(p.Replicas) {
+		if lagging(p) > 0 {
 			info.Under++
 		}
 		leads[p.Leader]++

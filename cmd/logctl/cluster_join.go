@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // joinedBroker is the JSON of "cluster join".
@@ -66,7 +67,11 @@ func (j *clusterJoin) run(ctx context.Context, cl *kgo.Client, id int32) error {
 	if b := v.broker(id); b != nil && !b.fenced {
 		return refused("broker %d is there already, at %s; logctl cluster join without a number takes a free one", id, hostPort(b.host, b.port))
 	}
-	result := joinedBroker{ID: id, Command: joinCommand(id, v.raftAddresses(ctx, cl))}
+	members, assumed := v.raftAddresses(ctx, cl)
+	if assumed {
+		j.note("The cluster does not tell the --raft-listen of its brokers; %s is the default.", defaultRaftPort)
+	}
+	result := joinedBroker{ID: id, Command: joinCommand(id, members)}
 	command := render.Note(strings.Join(result.Command, " "))
 	if j.wait > 0 {
 		j.note("Start it on its machine (add --listen and --raft-listen with an address that others can reach):\n\n  %s\n", command)
@@ -99,28 +104,29 @@ func joinCommand(id int32, members []string) []string {
 // defaultRaftPort is where brokers listen for each other unless told otherwise.
 const defaultRaftPort = "9093"
 
-// raftAddresses is where other nodes connect to the members: what the quorum tells, as far as that
-// is another address than the one for clients, or else the default port.
-func (v *clusterView) raftAddresses(ctx context.Context, cl *kgo.Client) []string {
-	told := map[int32]string{}
+// raftAddresses is where other nodes connect to the members. The quorum tells it; where it names
+// the port for clients instead, nobody knows, and the default is assumed.
+func (v *clusterView) raftAddresses(ctx context.Context, cl *kgo.Client) (addrs []string, assumed bool) {
+	told := map[int32]kmsg.DescribeQuorumResponseNodeListener{}
 	if answer, err := askQuorum(ctx, cl); err == nil && answer != nil {
 		for _, n := range answer.Nodes {
 			for _, l := range n.Listeners {
-				told[n.NodeID] = hostPort(l.Host, int32(l.Port))
+				told[n.NodeID] = l
 			}
 		}
 	}
-	var addrs []string
 	for _, b := range v.brokers {
-		switch addr := told[b.id]; {
+		l, ok := told[b.id]
+		switch {
 		case b.fenced:
-		case addr == "" || addr == hostPort(b.host, b.port):
-			addrs = append(addrs, net.JoinHostPort(b.host, defaultRaftPort))
+		case ok && int32(l.Port) != b.port:
+			addrs = append(addrs, hostPort(l.Host, int32(l.Port)))
 		default:
-			addrs = append(addrs, addr)
+			addrs, assumed = append(addrs, net.JoinHostPort(b.host, defaultRaftPort)), true
 		}
 	}
-	return slices.Compact(addrs)
+	slices.Sort(addrs)
+	return slices.Compact(addrs), assumed
 }
 
 // joinStep is how often the cluster is asked whether a broker has joined.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -60,8 +61,8 @@ func (a *app) view(ctx context.Context, cl *kgo.Client) (*clusterView, error) {
 	if v.brokers, err = registered(ctx, cl); err != nil {
 		return nil, a.explain(err, "list brokers")
 	}
-	if v.quorum, err = describeQuorum(ctx, cl); err != nil {
-		return nil, a.explain(err, "describe the metadata quorum")
+	if v.quorum, err = a.quorum(ctx, cl); err != nil {
+		return nil, err
 	}
 	if v.quorum != nil { // what brokers call the controller may be any of them, for older clients
 		v.controller = v.quorum.Leader
@@ -91,8 +92,33 @@ func registered(ctx context.Context, cl *kgo.Client) ([]brokerView, error) {
 // metadataTopic is what the metadata log is called.
 const metadataTopic = "__cluster_metadata"
 
+// quorumPatience is how long the leader of the quorum is looked for.
+const quorumPatience = 3 * time.Second
+
+// quorum is the metadata quorum. Where no leader answers, any broker tells what it knows.
+func (a *app) quorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
+	limited, cancel := context.WithTimeout(ctx, min(quorumPatience, a.timeout))
+	defer cancel()
+	q, err := describeQuorum(limited, cl)
+	if err == nil || ctx.Err() != nil {
+		return q, ctx.Err()
+	}
+	for _, b := range cl.DiscoveredBrokers() {
+		limited, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		if q, err := describeQuorum(limited, b); err == nil && q != nil {
+			q.Leader = -1
+			return q, nil
+		}
+	}
+	return &quorumView{Leader: -1, Voters: []memberView{}, Observers: []memberView{}}, nil
+}
+
+// leaderless reports whether the quorum has no leader, so that nothing can be changed.
+func (v *clusterView) leaderless() bool { return v.quorum != nil && v.quorum.Leader < 0 }
+
 // describeQuorum returns nil where the cluster has no such request.
-func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
+func describeQuorum(ctx context.Context, cl kmsg.Requestor) (*quorumView, error) {
 	answer, err := askQuorum(ctx, cl)
 	if answer == nil || err != nil {
 		return nil, err
@@ -106,7 +132,7 @@ func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
 }
 
 // askQuorum returns nil where the cluster has no such request.
-func askQuorum(ctx context.Context, cl *kgo.Client) (*kmsg.DescribeQuorumResponse, error) {
+func askQuorum(ctx context.Context, cl kmsg.Requestor) (*kmsg.DescribeQuorumResponse, error) {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
 	topic.Topic = metadataTopic

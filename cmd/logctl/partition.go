@@ -133,6 +133,17 @@ func isPreferred(p kadm.PartitionDetail) bool {
 	return len(p.Replicas) == 0 || p.Leader == p.Replicas[0]
 }
 
+// lagging counts the replicas that are not in sync.
+func lagging(p kadm.PartitionDetail) int {
+	n := 0
+	for _, id := range p.Replicas {
+		if !slices.Contains(p.ISR, id) {
+			n++
+		}
+	}
+	return n
+}
+
 // completePartitions offers topics to the shell.
 func (a *app) completePartitions(c *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
 	names, directive := a.completeTopics(c, nil, text)

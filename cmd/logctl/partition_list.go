@@ -81,11 +81,11 @@ func (l *partitionList) wants(p kadm.PartitionDetail) bool {
 	if l.on >= 0 && !slices.Contains(p.Replicas, l.on) {
 		return false
 	}
-	return !l.under && !l.leaderless || l.under && len(p.ISR) < len(p.Replicas) || l.leaderless && p.Leader < 0
+	return !l.under && !l.leaderless || l.under && lagging(p) > 0 || l.leaderless && p.Leader < 0
 }
 
 func isrCell(p kadm.PartitionDetail) any {
-	if len(p.ISR) < len(p.Replicas) {
+	if lagging(p) > 0 {
 		return render.Styled(render.Warn, join(p.ISR))
 	}
 	return join(p.ISR)

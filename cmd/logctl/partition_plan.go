@@ -23,6 +23,8 @@ type plannedMove struct {
 	Size      *int64    `json:"size"` // bytes to copy; null: unknown
 	State     moveState `json:"state"`
 	Error     string    `json:"error,omitempty"`
+
+	late int // how often it was neither listed as moving nor where it should be
 }
 
 // moveState is what became of a planned move.
@@ -64,16 +66,21 @@ func (m *mover) carryOut(ctx context.Context, adm *kadm.Client, partitions []kad
 	if err := m.confirm(ctx, m.yes, "Move "+render.Plural(int64(len(plan)), "partition")); err != nil {
 		return err
 	}
-	failures, err := m.begin(ctx, adm, plan)
-	if err != nil {
+	if err := m.begin(ctx, adm, plan); err != nil {
 		return err
 	}
 	m.setApart(plan, partitions)
-	err = m.await(ctx, adm, plan)
+	err := m.await(ctx, adm, plan)
 	if !people {
 		err = errors.Join(m.print(plan), err)
 	} else if n := count(plan, moveDone); err == nil && n > 0 {
 		m.note("%s moved.%s", render.Plural(int64(n), "partition"), leadersNext(plan))
+	}
+	var failures []*failure
+	for _, p := range plan {
+		if p.Error != "" {
+			failures = append(failures, refused("%s", p.Error))
+		}
 	}
 	return errors.Join(err, firstOf(failures))
 }
@@ -133,17 +140,16 @@ func planTable(plan []plannedMove) *render.Table {
 	return table
 }
 
-// begin asks the cluster for the moves. Those that it refuses are failures; the others go on.
-func (m *mover) begin(ctx context.Context, adm *kadm.Client, plan []plannedMove) ([]*failure, error) {
+// begin asks the cluster for the moves. Those that it refuses have an Error; the others go on.
+func (m *mover) begin(ctx context.Context, adm *kadm.Client, plan []plannedMove) error {
 	var req kadm.AlterPartitionAssignmentsReq
 	for _, p := range plan {
 		req.Assign(p.Topic, p.Partition, p.To)
 	}
 	answers, err := adm.AlterPartitionAssignments(ctx, req)
 	if err != nil {
-		return nil, m.explain(err, "move partitions")
+		return m.explain(err, "move partitions")
 	}
-	var failures []*failure
 	for i := range plan {
 		p := &plan[i]
 		answer, ok := answers[p.Topic][p.Partition]
@@ -155,11 +161,9 @@ func (m *mover) begin(ctx context.Context, adm *kadm.Client, plan []plannedMove)
 		if ok {
 			why = reason(answer.Err, answer.ErrMessage)
 		}
-		f := refused("%s-%d does not move: %s", p.Topic, p.Partition, why)
-		p.State, p.Error = moveRefused, f.message
-		failures = append(failures, f)
+		p.State, p.Error = moveRefused, fmt.Sprintf("%s-%d does not move: %s", p.Topic, p.Partition, why)
 	}
-	return failures, nil
+	return nil
 }
 
 // moveStep is how often the cluster is asked whether moves are done.
@@ -190,9 +194,8 @@ func (m *mover) await(ctx context.Context, adm *kadm.Client, plan []plannedMove)
 	defer progress.Done()
 	total := count(plan, moveBegun)
 	for moving := total; moving > 0; {
-		running, err := adm.ListPartitionReassignments(ctx, set)
+		err := settle(ctx, adm, set, plan)
 		if err == nil {
-			markDone(plan, running)
 			moving = count(plan, moveBegun)
 			progress.Set(int64(total-moving), int64(total), fmt.Sprintf("%d of %s moved", total-moving, render.Plural(int64(total), "partition")))
 		}
@@ -216,14 +219,37 @@ func isAre(n int) string {
 	return render.Plural(int64(n), "partition") + " are"
 }
 
-func markDone(plan []plannedMove, running kadm.ListPartitionReassignmentsResponses) {
+// settle marks the moves that are done: those that the cluster lists no more, and whose new
+// replicas are all in sync.
+func settle(ctx context.Context, adm *kadm.Client, set kadm.TopicsSet, plan []plannedMove) error {
+	running, err := adm.ListPartitionReassignments(ctx, set)
+	if err != nil {
+		return err
+	}
+	topics, err := adm.ListTopicsWithInternal(ctx, set.Topics()...)
+	if err != nil {
+		return err
+	}
 	for i := range plan {
 		p := &plan[i]
-		if _, still := running[p.Topic][p.Partition]; p.State == moveBegun && !still {
+		_, still := running[p.Topic][p.Partition]
+		now := topics[p.Topic].Partitions[p.Partition]
+		switch there := slices.Equal(now.Replicas, p.To); {
+		case p.State != moveBegun || still:
+		case there && lagging(now) == 0:
 			p.State = moveDone
+		case there:
+		case p.late < maxLate: // brokers hear of a change one after the other
+			p.late++
+		default:
+			p.State, p.Error = moveRefused, fmt.Sprintf("%s-%d is on %s and not on %s: somebody else has changed it", p.Topic, p.Partition, join(now.Replicas), join(p.To))
 		}
 	}
+	return nil
 }
+
+// maxLate is how many times a partition is looked at before it counts as moved elsewhere.
+const maxLate = 10
 
 func count(plan []plannedMove, state moveState) int {
 	n := 0

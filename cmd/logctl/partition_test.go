@@ -127,3 +127,24 @@ func TestLeadersGoToFirstReplicas(t *testing.T) {
 		t.Errorf("said %q", r.stderr)
 	}
 }
+
+func TestWhatSomebodyElseMovedIsNotCalledMoved(t *testing.T) {
+	c := newFakeCluster(t, 3, healthy(0))
+	c.slow = 3
+	time.AfterFunc(400*time.Millisecond, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if _, ok := c.moving[0]; ok {
+			c.moving[0] = []int32{1}
+		}
+	})
+	c.run("", "partition", "move", "t:0", "--to", "2", "--yes").want(statusRefused).says("t").complains("t-0 is on 1 and not on 2")
+}
+
+func TestHealthTellsOfAQuorumWithoutALeader(t *testing.T) {
+	c := checked(nil)
+	c.quorum = &quorumView{Leader: -1}
+	if got := c.findings(); len(got) != 1 || got[0].Remedy != "see that a majority of its voters runs" {
+		t.Errorf("found %+v", got)
+	}
+}
