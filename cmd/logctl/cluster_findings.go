@@ -171,7 +171,7 @@ func (c *checkup) start(partitions []kadm.PartitionDetail, otherwise string) str
 	var down []int32
 	for _, p := range partitions {
 		for _, id := range p.Replicas {
-			if c.isDown(id) && !slices.Contains(down, id) {
+			if (c.isDown(id) || c.silent[id] != "") && !slices.Contains(down, id) {
 				down = append(down, id)
 			}
 		}
