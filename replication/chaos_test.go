@@ -20,12 +20,13 @@ func TestMovesWipesAndFailuresLoseNothing(t *testing.T) {
 	c := newCluster(t, 200*time.Millisecond)
 	c.leader()
 	c.bytes = 8 << 10
+	c.tail = 512 << 10 // more than is written while a log is installed, or it never ends
 	for id := int32(1); id <= 4; id++ {
 		if id == 4 {
 			c.addNode(id)
 		} else {
 			c.stop(id)
-			c.nodes[id].Limits.TailBytes = c.bytes
+			c.nodes[id].Limits.TailBytes = c.tail
 		}
 		c.start(id)
 	}

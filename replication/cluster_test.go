@@ -22,6 +22,7 @@ type cluster struct {
 	net   *network
 	beat  time.Duration
 	bytes int64 // of a segment
+	tail  int64 // bytes that are sent entry by entry
 	dirs  map[int32]string
 	nodes map[int32]*Node
 
@@ -32,7 +33,7 @@ type cluster struct {
 // newCluster starts three nodes. heartbeat is the election timeout, the lease half of it: long
 // where a test counts on its leader, however busy the machine is.
 func newCluster(t *testing.T, heartbeat time.Duration) *cluster {
-	c := &cluster{t: t, net: newNetwork(), beat: heartbeat, bytes: 64 << 10, dirs: map[int32]string{}, nodes: map[int32]*Node{}, replicas: map[int32]*Partition{}}
+	c := &cluster{t: t, net: newNetwork(), beat: heartbeat, bytes: 64 << 10, tail: 128 << 10, dirs: map[int32]string{}, nodes: map[int32]*Node{}, replicas: map[int32]*Partition{}}
 	for id := int32(1); id <= 3; id++ {
 		c.addNode(id)
 	}
@@ -47,7 +48,7 @@ func (c *cluster) addNode(id int32) *Node {
 	dir := c.t.TempDir()
 	n := newNode(c.t, dir, id)
 	n.Timing = Timing{Heartbeat: c.beat, Lease: c.beat / 2, Commit: 20 * time.Millisecond}
-	n.Limits.TailBytes = 2 * c.bytes
+	n.Limits.TailBytes = c.tail
 	c.dirs[id], c.nodes[id] = filepath.Join(dir, "p"), n
 	c.net.join(id, n.Transport)
 	return n

@@ -174,8 +174,23 @@ func (p *Partition) askInstall(x *installation) (uint64, error) {
 		}
 		return x.term, err
 	case <-p.life.Done():
-		return 0, errClosing
+		return 0, p.withdraw(x)
 	}
+}
+
+// withdraw takes an installation back that has not begun, and waits for one that has: the
+// files are its own until then.
+func (p *Partition) withdraw(x *installation) error {
+	p.looker.mu.Lock()
+	begun := p.looker.install != x
+	if !begun {
+		p.looker.install = nil
+	}
+	p.looker.mu.Unlock()
+	if begun {
+		<-x.done
+	}
+	return errClosing
 }
 
 // install replaces the log and starts Raft on the new one. It runs where settle does.
