@@ -11,7 +11,7 @@ import (
 )
 
 // ListPartitionReassignments (key 46), version 0 (KIP-455).
-var _ = route(func(b *Broker) protocol.API { return protocol.Serve(0, 0, b.listPartitionReassignments) })
+var _ = route(func(b *Broker) protocol.API { return onController(b, 0, 0, b.listPartitionReassignments) })
 
 func (b *Broker) listPartitionReassignments(_ context.Context, req *kmsg.ListPartitionReassignmentsRequest, resp *kmsg.ListPartitionReassignmentsResponse) error {
 	for _, t := range b.meta.Image().Topics() {

@@ -2,10 +2,13 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestThreeNodesServeOneLog(t *testing.T) {
@@ -70,5 +73,72 @@ func TestACommittedOffsetSurvivesItsCoordinator(t *testing.T) {
 		victim := c.node(int32(round + 1))
 		victim.stop()
 		victim.start()
+	}
+}
+
+func TestAPartitionMovesWithItsRecordsWhileItIsWrittenTo(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	q := kmsg.NewPtrCreateTopicsRequest()
+	q.TimeoutMillis = 5000
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", -1, -1
+	topic.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 0, Replicas: []int32{1}}}
+	q.Topics = append(q.Topics, topic)
+	if r, err := q.RequestWith(t.Context(), c.client()); err != nil || r.Topics[0].ErrorCode != 0 {
+		t.Fatal(err, r)
+	}
+	p := c.client(kgo.DefaultProduceTopic("t"))
+	const n = 3000
+	sent := 0
+	write := func(k int) {
+		for range k {
+			p.Produce(t.Context(), kgo.StringRecord(fmt.Sprint(sent)), func(_ *kgo.Record, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			sent++
+		}
+	}
+	write(n / 3)
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var moves kadm.AlterPartitionAssignmentsReq
+	moves.Assign("t", 0, []int32{2, 3})
+	if r, err := c.admin().AlterPartitionAssignments(t.Context(), moves); err != nil || r.Error() != nil {
+		t.Fatal(err, r.Error())
+	}
+	write(n / 3)
+	for {
+		r, err := c.admin().ListPartitionReassignments(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Sorted()) == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	write(n / 3)
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range c.nodes { // each learns it soon
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			im := b.meta.Image()
+			got, leader := im.Topic("t").Partitions[0], b.leadership(im, im.Topic("t"), 0).leader
+			if slices.Equal(got.Replicas, []int32{2, 3}) && leader > 1 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("node %d: replicas %v, leader %d", b.id, got.Replicas, leader)
+			}
+		}
+	}
+	for i, r := range consumeN(t, c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), n) {
+		if string(r.Value) != fmt.Sprint(i) || r.Offset != int64(i) {
+			t.Fatalf("record %d is %q at %d", i, r.Value, r.Offset)
+		}
 	}
 }

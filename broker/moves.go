@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -70,9 +71,19 @@ func (b *Broker) movesLoop() {
 	}
 }
 
+// arrivedAt reports whether the group has just the wanted members, all of them with a vote.
+func arrivedAt(target []replication.Member, m replication.Membership) bool {
+	for _, have := range m.Members {
+		if !have.Voter || !slices.Contains(target, have.Member) {
+			return false
+		}
+	}
+	return len(target) > 0 && len(m.Members) == len(target)
+}
+
 func (b *Broker) finishMove(x *replica) {
 	placed, p := x.placement(), x.partition()
-	if p == nil || !placed.Moving() || !p.State().Leading || !p.Membership().Done {
+	if p == nil || !placed.Moving() || !p.State().Leading || !arrivedAt(members(b.meta.Image(), placed), p.Membership()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, forwardTimeout)

@@ -229,7 +229,7 @@ func (b *Broker) onLeaders(from int32, _ bool, payload []byte) {
 func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.State) {
 	switch {
 	case s.Leading:
-		b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: p.InSync(b.now())})
+		b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: b.inSyncNow(p)})
 	case s.Leader >= 0 && s.Leader != b.id:
 		b.leaders.resign(x.key)
 		b.leaders.learn(x.key, leader{node: s.Leader, epoch: s.Epoch})
@@ -237,6 +237,12 @@ func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.
 		b.leaders.resign(x.key)
 	}
 	b.elector.check(&x.contender)
+}
+
+// inSyncNow are the replicas that are in sync, and there: a node that is gone is out of sync at
+// once, as with Kafka's controller.
+func (b *Broker) inSyncNow(p *replication.Partition) []int32 {
+	return slices.DeleteFunc(p.InSync(b.now()), func(id int32) bool { return !b.nodes.alive(id) })
 }
 
 func (b *Broker) tellLeader(x *replica, l leader) {
@@ -261,7 +267,7 @@ func (b *Broker) watchInSync() {
 		for _, x := range b.replicas.list() {
 			if p := x.partition(); p != nil && len(x.placement().Replicas) > 1 {
 				if s := p.State(); s.Leading {
-					b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: p.InSync(b.now())})
+					b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: b.inSyncNow(p)})
 				}
 			}
 		}

@@ -137,7 +137,9 @@ func (r *replicas) place(t *cluster.Topic) {
 			x = r.newReplica(k, t)
 			r.all[k] = x
 		}
-		x.configure(c, p)
+		if x.configure(c, p) {
+			go r.opened(x) // its group is to have other members
+		}
 	}
 }
 
@@ -146,7 +148,7 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 	x.contender = contender{
 		voters:   func() []int32 { return x.placement().Replicas },
 		leader:   func() int32 { return r.leader(k) },
-		campaign: x.campaign,
+		campaign: func() { r.stand(x) },
 	}
 	return x
 }
@@ -154,9 +156,10 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 // group is the name of the Raft group.
 func (x *replica) group() string { return fmt.Sprintf("%s-%d", x.key.topic, x.key.partition) }
 
-// campaign has the replica stand for election, where it is open.
-func (x *replica) campaign() {
+// stand has a replica stand for election, where it is open.
+func (r *replicas) stand(x *replica) {
 	if p := x.partition(); p != nil {
+		r.log.Info("standing for election", "topic", x.topic, "partition", x.key.partition, "replicas", x.placement().Replicas)
 		p.Campaign()
 	}
 }
@@ -165,14 +168,17 @@ func (r *replicas) dir(t *cluster.Topic, partition int32) string {
 	return filepath.Join(r.root, t.Name+"-"+t.ID.String(), fmt.Sprint(partition))
 }
 
-func (x *replica) configure(c config.TopicConfig, placed cluster.Partition) {
+// configure reports whether an open replica's group is to have other members.
+func (x *replica) configure(c config.TopicConfig, placed cluster.Partition) (moved bool) {
 	x.mu.Lock()
+	moved = x.p != nil && x.placed.Epoch != placed.Epoch
 	x.config, x.placed = c, placed
 	p := x.p
 	x.mu.Unlock()
 	if p != nil {
 		p.SetLimits(c.SegmentBytes, c.SegmentMs)
 	}
+	return moved
 }
 
 // settings returns the topic configuration in force.
