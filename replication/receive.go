@@ -188,7 +188,7 @@ func (p *Partition) withdraw(x *installation) error {
 	}
 	p.looker.mu.Unlock()
 	if begun {
-		<-x.done
+		_ = <-x.done
 	}
 	return errClosing
 }
