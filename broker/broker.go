@@ -122,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 		return nil, err
 	}
 	b.prepareReplicas()
-	if err := b.openPeers(cfg); err != nil {
+	if err := b.openPeers(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if err := b.openMetadata(ctx, cfg); err != nil {
@@ -190,13 +190,6 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	b.checkController()
 	b.background.Go(func() { b.elector.run(b.ctx) })
 	b.background.Go(b.watchNodes)
-	im, err := b.meta.Await(ctx, func(im *cluster.Image) bool { return im.ClusterID() != "" })
-	if err != nil {
-		return err
-	}
-	if err := b.dir.SetClusterID(im.ClusterID()); err != nil {
-		return err
-	}
 	host, port, err := advertised(cfg.Advertise, b.listener.Addr())
 	if err != nil {
 		return err
@@ -209,7 +202,11 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	b.applySettings(b.meta.Image())
+	im := b.meta.Image()
+	if err := b.dir.SetClusterID(im.ClusterID()); err != nil {
+		return err
+	}
+	b.applySettings(im)
 	b.producerIDs.allocate = b.takeProducerIDs
 	return nil
 }

@@ -142,3 +142,73 @@ func TestAPartitionMovesWithItsRecordsWhileItIsWrittenTo(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeJoinsARunningClusterAndTakesAReplica(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	c.topic("t", 1)
+	p := c.client(kgo.DefaultProduceTopic("t"))
+	for i := range 100 {
+		if err := p.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	four := &testBroker{t: t, cfg: c.nodes[0].cfg}
+	four.cfg.NodeID, four.cfg.DataDir, four.cfg.Voters = 4, t.TempDir(), nil
+	four.cfg.RaftListen, four.cfg.Join = "127.0.0.1:0", []string{c.nodes[1].cfg.RaftListen}
+	four.start()
+	c.nodes = append(c.nodes, four)
+	var moves kadm.AlterPartitionAssignmentsReq
+	moves.Assign("t", 0, []int32{4, 2, 3})
+	if r, err := c.admin().AlterPartitionAssignments(t.Context(), moves); err != nil || r.Error() != nil {
+		t.Fatal(err, r.Error())
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if got := four.meta.Image().Topic("t").Partitions[0]; slices.Equal(got.Replicas, []int32{4, 2, 3}) && !got.Moving() {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%+v", got)
+		}
+	}
+	if got := consumeN(t, c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 100); len(got) != 100 {
+		t.Fatalf("%d records", len(got))
+	}
+}
+
+func TestAWipedVoterComesBackAsANewOne(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	c.topic("t", 3)
+	p := c.client(kgo.DefaultProduceTopic("t"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	for i := range 100 {
+		if err := p.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wiped := c.node(1)
+	wiped.stop()
+	wiped.cfg.DataDir = t.TempDir()
+	wiped.start()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		whole := true
+		for i := range int32(3) {
+			im := c.node(2).meta.Image()
+			whole = whole && len(c.node(2).leadership(im, im.Topic("t"), i).isr) == 3
+			if x := wiped.replicas.get(im.Topic("t").ID, i); x == nil || x.partition() == nil || x.partition().EndOffset() < 30 {
+				whole = false
+			}
+		}
+		if whole {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the wiped node's replicas did not come back")
+		}
+	}
+	c.node(2).stop()
+	c.node(2).Broker = nil // the wiped one is needed for a majority now
+	if err := p.ProduceSync(t.Context(), kgo.StringRecord("more")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if got := consumeN(t, c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 101); len(got) != 101 {
+		t.Fatalf("%d records", len(got))
+	}
+}

@@ -53,8 +53,11 @@ func (b *Broker) fenceBrokers(ctx context.Context, patient bool) error {
 	var errs []error
 	for _, n := range b.meta.Image().Brokers() {
 		up, known := heard[n.ID]
-		if n.ID == b.id {
+		switch {
+		case n.ID == b.id:
 			up, known = true, true
+		case up && b.directoryOf(n.ID) != n.Identity:
+			up = false // another data directory runs under the id, and registers when this one is fenced
 		}
 		if up != n.Fenced || !known && !patient {
 			continue

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -60,12 +61,12 @@ func (b *Broker) decide(ctx context.Context, req kmsg.Request, resp kmsg.Respons
 		if b.meta.IsLeader() || node != b.id && time.Now().After(deadline) {
 			return local(ctx, req, resp)
 		}
-		if node >= 0 && node != b.id {
-			err := b.forward(ctx, node, req, resp)
+		for _, to := range b.controllerCandidates(node) {
+			err := b.forward(ctx, to, req, resp)
 			if err == nil {
 				return nil
 			}
-			b.log.Debug("the controller did not answer", "controller", node, "request", kmsg.NameForKey(req.Key()), "err", err)
+			b.log.Debug("the controller did not answer", "controller", to, "request", kmsg.NameForKey(req.Key()), "err", err)
 		}
 		select {
 		case <-time.After(forwardPause):
@@ -73,6 +74,20 @@ func (b *Broker) decide(ctx context.Context, req kmsg.Request, resp kmsg.Respons
 			return local(ctx, req, resp)
 		}
 	}
+}
+
+// controllerCandidates are the nodes to try: the controller where it is known, else whoever is
+// connected. A node that is not a member of the metadata group yet knows of no controller.
+func (b *Broker) controllerCandidates(leader int32) (ids []int32) {
+	if leader >= 0 {
+		return slices.DeleteFunc([]int32{leader}, func(id int32) bool { return id == b.id })
+	}
+	for _, id := range b.memberIDs(b.meta.Image()) {
+		if _, connected := b.peers.Connected(id); connected && id != b.id {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // forward sends a request to the controller and waits until this node's own image holds what the

@@ -54,7 +54,7 @@ func (s *nodeSet) all() map[int32]bool {
 }
 
 // openPeers listens for the other nodes. A node that is alone listens too: others may join it.
-func (b *Broker) openPeers(cfg Config) error {
+func (b *Broker) openPeers(ctx context.Context, cfg Config) error {
 	l, err := net.Listen("tcp", cfg.RaftListen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; choose another address with --raft-listen", cfg.RaftListen, errors.Unwrap(err))
@@ -79,8 +79,40 @@ func (b *Broker) openPeers(cfg Config) error {
 	for _, v := range cfg.Voters {
 		b.addresses[v.ID] = v.Addr
 	}
+	if err := b.findCluster(ctx, cfg.Join); err != nil {
+		return err
+	}
 	b.peers.SetMembers(slices.Collect(maps.Keys(b.addresses)))
 	b.peers.Start()
+	return nil
+}
+
+// findPause is between two attempts to reach a node of the cluster to join.
+const findPause = 500 * time.Millisecond
+
+// findCluster learns the nodes of a running cluster from the first of --join that answers.
+func (b *Broker) findCluster(ctx context.Context, join []string) error {
+	for len(join) > 0 {
+		for _, addr := range join {
+			info, members, err := b.peers.Probe(ctx, addr)
+			if err != nil {
+				b.log.Warn("no answer from a node to join; trying on", "address", addr, "err", err)
+				continue
+			}
+			b.addresses[info.ID] = addr
+			for _, m := range members {
+				if m.ID != b.id && m.Address != "" {
+					b.addresses[m.ID] = m.Address
+				}
+			}
+			return nil
+		}
+		select {
+		case <-time.After(findPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	return nil
 }
 

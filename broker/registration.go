@@ -22,6 +22,9 @@ const (
 // registrationPause is between two attempts to register.
 const registrationPause = 100 * time.Millisecond
 
+// duplicatePatience is how long a node waits for another one with its id to be found gone.
+const duplicatePatience = 5 * time.Second
+
 // register tells the controller that this broker runs, and returns once this node's own image
 // holds that, and so everything from before: only then is it known which files are still wanted.
 func (b *Broker) register(ctx context.Context, me cluster.Broker) error {
@@ -29,6 +32,7 @@ func (b *Broker) register(ctx context.Context, me cluster.Broker) error {
 	if err != nil {
 		return err
 	}
+	begin := time.Now()
 	for {
 		resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
 		if err := b.decide(ctx, req, resp); err != nil {
@@ -39,6 +43,9 @@ func (b *Broker) register(ctx context.Context, me cluster.Broker) error {
 			_, err := b.meta.Await(ctx, func(im *cluster.Image) bool { return int64(im.Index()) >= resp.BrokerEpoch })
 			return err
 		case kerr.DuplicateBrokerRegistration.Code:
+			if time.Since(begin) < duplicatePatience {
+				break // the one that lost its disk may not be known to be gone yet
+			}
 			return fmt.Errorf("node %d is registered with another data directory, and runs: give this one another --node-id, or stop that one first", me.ID)
 		case kerr.NotController.Code, kerr.RequestTimedOut.Code:
 		default:

@@ -188,7 +188,9 @@ func (p *Partition) withdraw(x *installation) error {
 	}
 	p.looker.mu.Unlock()
 	if begun {
-		_ = <-x.done
+		if err := <-x.done; err != nil {
+			p.logger.Debug("an installation failed that nobody waited for any more", "group", p.config.Group, "err", err)
+		}
 	}
 	return errClosing
 }
