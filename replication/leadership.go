@@ -18,48 +18,6 @@ func (p *Partition) Campaign() {
 	}
 }
 
-// successionPause is how long the next survivor gives the one before it to win.
-const successionPause = 150 * time.Millisecond
-
-// Succeed has a survivor take over from a node that is gone, where that led the group or nobody
-// does. Every survivor may be asked, each by its own node: they stand one after another, in the
-// order of the membership, as long as nobody leads, so that they do not split the votes. One that
-// lacks what another has loses, and the next is tried.
-func (p *Partition) Succeed(lost int32, down func(node int32) bool) {
-	rank, voter := p.inst.Load().rank(lost, down)
-	if !voter {
-		return
-	}
-	stand := func() {
-		if leader := p.State().Leader; leader < 0 || leader == lost {
-			p.Campaign()
-		}
-	}
-	if rank == 0 {
-		stand()
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closing {
-		p.later(time.Duration(rank)*successionPause, stand)
-	}
-}
-
-// rank counts the surviving voters before this one.
-func (in *instance) rank(lost int32, down func(int32) bool) (n int, voter bool) {
-	for _, s := range in.raft.GetConfiguration().Configuration().Servers {
-		switch node := memberOf(s.ID).Node; {
-		case s.Suffrage != raft.Voter:
-		case s.ID == in.id:
-			return n, true
-		case node != lost && !down(node):
-			n++
-		}
-	}
-	return 0, false
-}
-
 // handCatchUp is how long a transfer waits for the heir to catch up, before it refuses batches.
 const handCatchUp = 5 * time.Second
 
