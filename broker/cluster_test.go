@@ -32,28 +32,6 @@ func TestThreeNodesServeOneLog(t *testing.T) {
 	}
 }
 
-func TestWritersGoOnWhenALeaderStops(t *testing.T) {
-	c := startCluster(t, 3, nil)
-	c.topic("t", 3)
-	p := c.client(kgo.DefaultProduceTopic("t"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-	for stopped := int32(1); stopped <= 3; stopped++ {
-		c.node(stopped).stop()
-		c.node(stopped).Broker = nil
-		begin := time.Now()
-		for i := range 9 {
-			if err := p.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		t.Logf("9 records in %s after node %d stopped", time.Since(begin), stopped)
-		c.node(stopped).start()
-	}
-	got := consumeN(t, c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 27)
-	if len(got) != 27 {
-		t.Fatalf("%d records", len(got))
-	}
-}
-
 func TestACommittedOffsetSurvivesItsCoordinator(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	c.topic("t", 1)
