@@ -21,17 +21,16 @@ var identitySettings = []Setting{
 }
 
 const (
-	goroutines   = "work is scheduled over all processors, without pools of threads"
-	raftDecides  = "leadership and replication are Raft's, which has its own times"
-	noPurgatory  = "waiting requests are woken one by one and leave nothing to purge"
-	ownTimeouts  = "the broker's own timeouts apply"
-	spreadByRaft = "leaders are moved by command"
+	goroutines  = "work is scheduled over all processors, without pools of threads"
+	raftDecides = "leadership and replication are Raft's, which has its own times"
+	noPurgatory = "waiting requests are woken one by one and leave nothing to purge"
+	ownTimeouts = "the broker's own timeouts apply"
 )
 
 // carriedSettings are settings of Kafka that stand in many configuration files and have nothing
 // to do here. They are taken, so that such a file can be brought along.
 var carriedSettings = []Setting{
-	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true", Effect: Accepted, Why: spreadByRaft,
+	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true",
 		Doc: "Whether leadership goes back to a partition's first replica by itself."},
 	{Name: "background.threads", Type: Int, Default: "10", Valid: atLeast(1), Update: ClusterWide, Effect: Accepted, Why: goroutines,
 		Doc: "Threads for background work."},
@@ -39,7 +38,7 @@ var carriedSettings = []Setting{
 		Doc: "Whether a stopping broker gives its leaderships away first."},
 	{Name: "fetch.purgatory.purge.interval.requests", Type: Int, Default: "1000", Effect: Accepted, Why: noPurgatory,
 		Doc: "After how many requests waiting fetches are purged."},
-	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1), Effect: Accepted, Why: spreadByRaft,
+	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1),
 		Doc: "How often it is looked whether leadership should go back."},
 	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", Update: ClusterWide, Effect: Accepted, Why: notCompacted,
 		Doc: "Memory for compaction's table of keys."},
