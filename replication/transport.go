@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -42,12 +43,13 @@ type Transport struct {
 
 	mu     sync.RWMutex
 	groups map[string]*GroupTransport
+	added  chan struct{} // closed and replaced when a group comes
 }
 
 // NewTransport returns the transport of the node with this id. It reaches nobody until it has a
 // route.
 func NewTransport(node int32) *Transport {
-	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}}
+	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}, added: make(chan struct{})}
 }
 
 // SetRoute says how other nodes are reached.
@@ -74,9 +76,7 @@ var (
 // Deliver hands a request from another node to its group and returns the answer. What the
 // request holds must stay as it is until then; after an error the group may still be reading it.
 func (t *Transport) Deliver(ctx context.Context, group string, request any) (response any, err error) {
-	t.mu.RLock()
-	g := t.groups[group]
-	t.mu.RUnlock()
+	g := t.await(ctx, group, request)
 	if g == nil {
 		return nil, fmt.Errorf("group %s: %w", group, errNoGroup)
 	}
@@ -108,6 +108,38 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	}
 }
 
+// openPatience is how long entries wait for a group that this node may be about to open: a leader
+// that is refused does not come back before Raft's commit timeout, which is seconds.
+const openPatience = 2 * time.Second
+
+// await returns the group, nil where there is none. Only entries wait for one that is not there
+// yet: they are few, as a leader sends no more before it has an answer.
+func (t *Transport) await(ctx context.Context, group string, request any) *GroupTransport {
+	t.mu.RLock()
+	g := t.groups[group]
+	t.mu.RUnlock()
+	if _, entries := request.(*raft.AppendEntriesRequest); g != nil || !entries || isHeartbeat(request) {
+		return g
+	}
+	late := time.NewTimer(openPatience)
+	defer late.Stop()
+	for {
+		t.mu.RLock()
+		g, added := t.groups[group], t.added
+		t.mu.RUnlock()
+		if g != nil {
+			return g
+		}
+		select {
+		case <-added:
+		case <-late.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // isHeartbeat recognises what Raft's heartbeat goroutine sends: nothing but term and leader.
 func isHeartbeat(request any) bool {
 	r, ok := request.(*raft.AppendEntriesRequest)
@@ -125,6 +157,8 @@ func (t *Transport) add(g *GroupTransport) *GroupTransport {
 	g.life, g.end = context.WithCancel(context.Background())
 	t.mu.Lock()
 	t.groups[g.name] = g
+	close(t.added)
+	t.added = make(chan struct{})
 	t.mu.Unlock()
 	return g
 }
