@@ -77,11 +77,11 @@ func (m *Metadata) waitLeading(ctx context.Context) error {
 		if err := m.Err(); err != nil {
 			return err
 		}
+		if m.raft.State() != raft.Leader { // known sooner than the role, which follows it
+			return m.notController()
+		}
 		if role == leading {
 			return nil
-		}
-		if m.raft.State() != raft.Leader {
-			return m.notController()
 		}
 		if err := m.waitTurn(ctx, turned); err != nil {
 			return err

@@ -64,6 +64,9 @@ func (m *Metadata) Transfer(ctx context.Context, to int32) error {
 	}
 	s, err := m.successor(to)
 	if err != nil {
+		if m.raft.State() != raft.Leader { // it looked with the eyes of a follower, who sees nobody
+			return m.notController()
+		}
 		return err
 	}
 	return m.settle(ctx, m.raft.LeadershipTransferToServer(s.ID, s.Address))
