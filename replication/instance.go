@@ -69,12 +69,13 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	in.admission = &admission{id: id}
 	in.followers = newFollowers(l.LastIndex, p.node.now)
 	in.store = &logStore{log: l, current: p.current, applied: p.machine.appliedIndex, hold: in.stable.setHolding}
-	in.store.durable.Store(l.LastIndex())
+	in.store.leads = in.admission.leads
 	in.store.failed = func(err error) { p.onWriteError(err) }
+	in.store.durable = newDurability(l.LastIndex, l.Sync, in.store.failed)
 	if err := in.bootstrap(p.config.Voters, p.node); err != nil {
 		return nil, err
 	}
-	if err := p.machine.attach(l); err != nil {
+	if err := p.machine.attach(l, in.store.durable.reach); err != nil {
 		return nil, err
 	}
 	if l.Recovered().Scanned > 0 && len(p.config.Voters) != 1 {
@@ -84,7 +85,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	}
 	in.transport = p.node.Transport.add(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
-		load: in.store.load, maxBytes: p.node.Limits.RequestBytes,
+		load: in.store.load, durable: in.store.durable, maxBytes: p.node.Limits.RequestBytes,
 		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
 	})
 	in.store.tail = p.node.Limits.TailBytes
@@ -258,7 +259,7 @@ func (p *Partition) suspend(cause error) bool {
 // reopen starts an instance in the place of a stopped one.
 func (p *Partition) reopen(old *instance, cause error) {
 	p.setBroken(nil) // from now on it is the next instance's
-	in, err := p.start(old.store.durable.Load())
+	in, err := p.start(old.store.durable.index.Load())
 	switch {
 	case err == nil:
 		p.replace(old, in)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -29,7 +28,9 @@ type logStore struct {
 	ships func() bool
 	tail  int64 // bytes
 
-	durable atomic.Uint64 // the last entry known to be on disk
+	durable *durability
+	// leads reports whether Raft, whose main goroutine asks, leads.
+	leads func() bool
 
 	entries []log.Entry // scratch of StoreLogs
 }
@@ -110,7 +111,8 @@ func (s *logStore) load(l *raft.Log) (release func(), err error) {
 // StoreLog stores one entry.
 func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
 
-// StoreLogs appends entries and returns when they are durable.
+// StoreLogs appends entries and returns when they are durable, or, of a leader's batches, on the
+// way to be.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	err := s.store(logs)
 	if err != nil {
@@ -122,33 +124,41 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 func (s *logStore) store(logs []*raft.Log) error {
 	defer func() { clear(s.entries) }()
 	s.entries = s.entries[:0]
+	later := s.leads()
 	for _, l := range logs {
 		s.voidStale(l)
 		kind, err := kindOf(l)
 		if err != nil {
 			return err
 		}
+		later = later && kind == log.KindData
 		s.entries = append(s.entries, log.Entry{Index: l.Index, Term: l.Term, Kind: kind, Data: l.Data})
 	}
 	before := s.log.LastIndex()
-	err := s.log.Append(s.entries)
-	if err == nil {
-		err = s.log.Sync()
-	}
-	if err == nil {
-		if before == 0 && s.hold != nil {
-			s.hold()
+	if err := s.log.Append(s.entries); err != nil {
+		if !errors.Is(err, log.ErrFailed) && s.log.LastIndex() > before {
+			// The first of several runs is in: take it back, so that the tail is exactly as it was.
+			if e := s.truncate(before + 1); e != nil {
+				return e
+			}
 		}
-		s.durable.Store(s.log.LastIndex())
+		return err
+	}
+	if later && before > 0 {
+		s.durable.begin()
 		return nil
 	}
-	if !errors.Is(err, log.ErrFailed) && s.log.LastIndex() > before {
-		// The first of several runs is in: take it back, so that the tail is exactly as it was.
-		if e := s.log.TruncateSuffix(before + 1); e != nil {
-			return e
-		}
+	if err := s.durable.reach(s.log.LastIndex()); err != nil {
+		return err
 	}
-	return err
+	if before == 0 && s.hold != nil {
+		s.hold()
+	}
+	return nil
+}
+
+func (s *logStore) truncate(from uint64) error {
+	return s.durable.truncate(func() error { return s.log.TruncateSuffix(from) })
 }
 
 // voidStale turns a proposal that outlived its leadership into a no-op. Raft's queue may hold
@@ -178,11 +188,7 @@ func (s *logStore) deleteRange(from, to uint64) error {
 	if to < s.log.LastIndex() {
 		return fmt.Errorf("asked to delete entries %d to %d of a log that ends at %d: %w", from, to, s.log.LastIndex(), log.ErrMismatch)
 	}
-	if err := s.log.TruncateSuffix(from); err != nil {
-		return err
-	}
-	s.durable.Store(s.log.LastIndex())
-	return nil
+	return s.truncate(from)
 }
 
 // errBadCRC never comes from a client: see record.Validate.

@@ -21,10 +21,13 @@ func testStore(t *testing.T, valid *bool) (*logStore, *[]error) {
 	}
 	t.Cleanup(func() { l.Close() })
 	failures := &[]error{}
-	return &logStore{
+	s := &logStore{
 		log: l, current: func([]byte, uint64) bool { return *valid }, applied: func() uint64 { return 1 },
+		leads:  func() bool { return false },
 		failed: func(err error) { *failures = append(*failures, err) },
-	}, failures
+	}
+	s.durable = newDurability(l.LastIndex, l.Sync, s.failed)
+	return s, failures
 }
 
 func proposal(index, term uint64, b record.Batch) *raft.Log {
@@ -110,7 +113,7 @@ func TestCommittedEntriesAreNeverDeleted(t *testing.T) {
 	if err := s.DeleteRange(1, 3); !errors.Is(err, log.ErrMismatch) || len(*failures) != 1 {
 		t.Errorf("deleting what is applied: %v", err)
 	}
-	if err := s.DeleteRange(2, 3); err != nil || s.log.NextOffset() != 1 || s.durable.Load() != 1 {
+	if err := s.DeleteRange(2, 3); err != nil || s.log.NextOffset() != 1 || s.durable.index.Load() != 1 {
 		t.Errorf("deleting the rest: %v, log ends at %d", err, s.log.NextOffset())
 	}
 }

@@ -20,8 +20,9 @@ type machine struct {
 	applied func(logs []*raft.Log, e effects)
 
 	mu            sync.Mutex
-	log           *log.Log // of the current instance
-	index, term   uint64   // of the last entry applied
+	log           *log.Log                 // of the current instance
+	durable       func(index uint64) error // returns once an entry of that log is on disk
+	index, term   uint64                   // of the last entry applied
 	configuration raft.Configuration
 	configured    uint64 // index of the entry that set the configuration
 	producers     *log.Producers
@@ -63,10 +64,16 @@ func (m *machine) restore(c *log.Checkpoint) bool {
 	return true
 }
 
-// ApplyBatch applies committed entries, in log order.
+// ApplyBatch applies committed entries, in log order, once they are on this node's disk too.
 func (m *machine) ApplyBatch(logs []*raft.Log) []any {
 	var e effects
 	m.mu.Lock()
+	if durable := m.durable; m.broken == nil {
+		m.mu.Unlock()
+		err := durable(logs[len(logs)-1].Index)
+		m.mu.Lock()
+		m.broken = err
+	}
 	for _, l := range logs {
 		if m.broken == nil {
 			m.broken = m.apply(l, &e)
@@ -142,10 +149,10 @@ func (m *machine) applyCommand(l *raft.Log, e *effects) error {
 }
 
 // attach gives the machine the log of a new instance, and finds its high watermark there.
-func (m *machine) attach(l *log.Log) error {
+func (m *machine) attach(l *log.Log, durable func(index uint64) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.log, m.broken = l, nil
+	m.log, m.durable, m.broken = l, durable, nil
 	next, err := nextOffsetAt(l, m.index)
 	m.highWatermark = max(m.highWatermark, next)
 	return err

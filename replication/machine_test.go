@@ -19,7 +19,7 @@ func testMachine(t *testing.T) (*machine, *[]effects) {
 	t.Cleanup(func() { l.Close() })
 	m, seen := newMachine(c), &[]effects{}
 	m.applied = func(_ []*raft.Log, e effects) { *seen = append(*seen, e) }
-	if err := m.attach(l); err != nil {
+	if err := m.attach(l, onDisk); err != nil {
 		t.Fatal(err)
 	}
 	return m, seen
@@ -88,7 +88,7 @@ func TestMachineContinuesFromItsCheckpoint(t *testing.T) {
 	m.ApplyBatch([]*raft.Log{{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}, {Index: 2, Term: 1}})
 	cp := m.checkpoint()
 	again := newMachine(&cp)
-	if err := again.attach(m.log); err != nil {
+	if err := again.attach(m.log, onDisk); err != nil {
 		t.Fatal(err)
 	}
 	if again.highWatermark != 2 || !reflect.DeepEqual(again.producers.Snapshot(), m.producers.Snapshot()) {
@@ -123,3 +123,6 @@ func TestCommandBytes(t *testing.T) {
 		}
 	}
 }
+
+// onDisk is a disk that has every entry.
+func onDisk(uint64) error { return nil }

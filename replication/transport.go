@@ -100,12 +100,28 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	}
 	select {
 	case r := <-answer:
+		if err := g.vouch(request, r.Response); err != nil {
+			return nil, err
+		}
 		return r.Response, r.Error
 	case <-g.life.Done():
 		return nil, errGroupClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// vouch makes sure that a follower has on disk what it acknowledges: Raft stores only entries that
+// are new to it, and this node may have written the others when it led itself.
+func (g *GroupTransport) vouch(request, answer any) error {
+	r, ok := request.(*raft.AppendEntriesRequest)
+	if !ok || g.durable == nil || len(r.Entries) == 0 {
+		return nil
+	}
+	if a, ok := answer.(*raft.AppendEntriesResponse); !ok || !a.Success {
+		return nil
+	}
+	return g.durable.reach(r.Entries[len(r.Entries)-1].Index)
 }
 
 // openPatience is how long entries wait for a group that this node may be about to open: a leader
@@ -174,7 +190,8 @@ type GroupTransport struct {
 
 	// load fills in an entry's data, which stays valid until release; nil when all of it is there.
 	load     func(*raft.Log) (release func(), err error)
-	maxBytes int // of the entries of a request; 0 for no bound
+	maxBytes int         // of the entries of a request; 0 for no bound
+	durable  *durability // of the group's log; nil where entries are durable before they are sent
 
 	ship    func(to raft.ServerID, term uint64, s *shipment) (uint64, error)
 	receive func(shipHeader, net.Conn) error
@@ -236,6 +253,9 @@ func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, 
 			release()
 		}
 	}()
+	if g.durable != nil {
+		r.LeaderCommitIndex = min(r.LeaderCommitIndex, g.durable.index.Load())
+	}
 	size := 0
 	for i, l := range r.Entries {
 		if l.Type == raft.LogCommand && l.Data == nil && g.load != nil {
