@@ -22,6 +22,7 @@ type durability struct {
 	turned     sync.Cond // a sync has ended
 	running    bool      // a sync
 	background bool      // a goroutine that syncs until nothing is left to
+	rounds     sync.WaitGroup
 	err        error     // of a sync: nothing is known of what is on disk since
 }
 
@@ -51,7 +52,7 @@ func (d *durability) begin() {
 	defer d.mu.Unlock()
 	if !d.background {
 		d.background = true
-		go d.catchUp()
+		d.rounds.Go(d.catchUp)
 	}
 }
 
@@ -100,3 +101,6 @@ func (d *durability) truncate(cut func() error) error {
 	d.index.Store(min(d.index.Load(), d.last()))
 	return err
 }
+
+// close waits until no sync runs that begin has asked for. Nothing may be written any more.
+func (d *durability) close() { d.rounds.Wait() }

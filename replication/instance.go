@@ -195,6 +195,7 @@ func (in *instance) stop() {
 	in.transport.Close()
 	in.stable.stop()
 	in.raft.Shutdown().Error()
+	in.store.durable.close()
 }
 
 // onWriteError is told by Raft's goroutines of a write that failed, and of a committed entry
