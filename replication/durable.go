@@ -23,7 +23,7 @@ type durability struct {
 	running    bool      // a sync
 	background bool      // a goroutine that syncs until nothing is left to
 	rounds     sync.WaitGroup
-	err        error     // of a sync: nothing is known of what is on disk since
+	err        error // of a sync: nothing is known of what is on disk since
 }
 
 func newDurability(last func() uint64, sync func() error, failed func(error)) *durability {
