@@ -20,6 +20,7 @@ var answers = []struct {
 	{replication.ErrNotLeader, kerr.NotLeaderForPartition},
 	{replication.ErrUnavailable, kerr.RequestTimedOut},
 	{replication.ErrStorage, kerr.KafkaStorageError},
+	{replication.ErrEmptied, kerr.KafkaStorageError},
 	{log.ErrOutOfRange, kerr.OffsetOutOfRange},
 	{log.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{log.ErrStaleEpoch, kerr.InvalidProducerEpoch},

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,19 +18,59 @@ const serviceEvict byte = 3
 // rebuildPause is between two attempts to find a leader that takes a damaged replica out.
 const rebuildPause = time.Second
 
+// rebuildAgain is how long a rebuilt replica has to stay whole. One that is damaged again sooner
+// lies on a disk that cannot be trusted: copying to it over and over would help nobody.
+const rebuildAgain = time.Hour
+
+var errDamagedAgain = errors.New("the replica was damaged again soon after it had been rebuilt; replace the disk, and start this node again")
+
 // damaged reports whether a replica cannot be opened because it lost what it had acknowledged. Its
 // files are out of the way then, and the other replicas have what it takes to rebuild it.
 func (r *replicas) damaged(x *replica, err error) bool {
 	if errors.Is(err, log.ErrCorrupt) {
-		to, aside := r.node.SetAside(x.group(), x.dir, x.placement().Replicas)
-		if aside != nil {
-			r.log.Error("a damaged replica stays as it is", "topic", x.topic, "partition", x.key.partition, "err", aside)
-			return false
-		}
-		r.log.Warn("a damaged replica was set aside and is rebuilt from the others", "topic", x.topic, "partition", x.key.partition, "kept in", to)
-		return true
+		return r.setAside(x)
 	}
 	return errors.Is(err, replication.ErrEmptied)
+}
+
+// setAside moves a damaged replica's files out of the way, and reports whether it is to be
+// rebuilt from the others. The caller holds opening.
+func (r *replicas) setAside(x *replica) bool {
+	var to string
+	err := errDamagedAgain
+	if x.rebuilt.IsZero() || time.Since(x.rebuilt) > rebuildAgain {
+		to, err = r.node.SetAside(x.group(), x.dir, x.placement().Replicas)
+	}
+	if err != nil {
+		r.log.Error("a damaged replica stays as it is", "topic", x.topic, "partition", x.key.partition, "err", err)
+		return false
+	}
+	x.rebuilt = time.Now()
+	r.log.Warn("a damaged replica was set aside and is rebuilt from the others", "topic", x.topic, "partition", x.key.partition, "kept in", to)
+	return true
+}
+
+// failed takes a replica that was found damaged while it ran out of service, and has it rebuilt.
+// It has stopped by itself; one that cannot be rebuilt stays so until this node is started again.
+func (r *replicas) failed(x *replica, p *replication.Partition, cause error) {
+	x.opening.Lock()
+	defer x.opening.Unlock()
+	if x.removed || x.partition() != p {
+		return
+	}
+	err := fmt.Errorf("%s-%d: %w: %w", x.topic, x.key.partition, replication.ErrStorage, cause)
+	x.mu.Lock()
+	x.p, x.err = nil, err
+	x.mu.Unlock()
+	if e := p.Close(); e != nil {
+		r.log.Warn("a damaged replica was not closed in good order", "topic", x.topic, "partition", x.key.partition, "err", e)
+	}
+	if !r.setAside(x) {
+		x.given = err
+		return
+	}
+	x.lost = true
+	go r.lost(x)
 }
 
 // rebuild has the leader take a replica that lost its log out of the group, and opens it anew: it

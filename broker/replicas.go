@@ -37,8 +37,10 @@ type replica struct {
 	contender contender // what the elector sees
 
 	opening sync.Mutex
-	removed bool // guarded by opening
-	lost    bool // guarded by opening: it is being rebuilt
+	removed bool      // guarded by opening
+	lost    bool      // guarded by opening: it is being rebuilt
+	rebuilt time.Time // guarded by opening: when it was last set aside
+	given   error     // guarded by opening: why it is not opened any more, until a restart
 
 	mu     sync.Mutex
 	p      *replication.Partition
@@ -212,8 +214,11 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	if p := x.partition(); p != nil {
 		return p, nil
 	}
-	if x.removed {
+	switch {
+	case x.removed:
 		return nil, kerr.UnknownTopicOrPartition
+	case x.given != nil:
+		return nil, x.given
 	}
 	c := x.settings()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
@@ -221,6 +226,7 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
 		OnRole:       func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
 		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
+		OnFailed:     func(p *replication.Partition, err error) { go r.failed(x, p, err) },
 	})
 	if err != nil && r.damaged(x, err) && !x.lost {
 		x.lost = true

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -85,7 +86,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	}
 	in.transport = p.node.Transport.add(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
-		load: in.store.load, durable: in.store.durable, maxBytes: p.node.Limits.RequestBytes,
+		load: in.store.load, durable: in.store.durable, refused: in.onRefused, maxBytes: p.node.Limits.RequestBytes,
 		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
 	})
 	in.store.tail = p.node.Limits.TailBytes
@@ -198,6 +199,14 @@ func (in *instance) stop() {
 	in.store.durable.close()
 }
 
+// onRefused looks for damage in what a follower has refused: a leader does not check what it
+// sends, for speed. Only while it leads is what it reads not being overwritten.
+func (in *instance) onRefused(r *raft.AppendEntriesRequest) {
+	if err := verify(r.Entries); err != nil && in.admission.leads() && in.raft.CurrentTerm() == r.Term {
+		in.store.failed(err)
+	}
+}
+
 // onWriteError is told by Raft's goroutines of a write that failed, and of a committed entry
 // that cannot be applied. A leader's clean failure needs nothing: Raft steps down, and the log
 // is as it was. After any other the instance is replaced.
@@ -224,18 +233,85 @@ func hopeless(err error) bool {
 
 // restart replaces an instance whose log failed. It runs where settle does.
 func (p *Partition) restart(cause error) {
+	heir := p.heirOf(cause)
 	if !p.suspend(storageError(cause)) {
 		return
 	}
 	old := p.inst.Load()
-	old.stop()
 	if hopeless(cause) {
+		old.handOff(p.life, heir)
+		old.stop()
 		p.setBroken(nil)
 		p.giveUp(cause)
 		return
 	}
+	old.stop()
+	if wait := p.reopening.wait(old.store.durable.index.Load()); wait > 0 {
+		p.reopenLater(cause, wait)
+		return
+	}
 	p.logger.Warn("log failed; opening it again", "group", p.config.Group, "err", cause)
 	p.reopen(old, cause)
+}
+
+// handOff gives the lead of a replica that is to stop for good to another, which the group would
+// otherwise miss only after its election timeout.
+func (in *instance) handOff(ctx context.Context, heir raft.ServerID) {
+	if heir != "" && in.raft.State() == raft.Leader {
+		_ = in.transfer(ctx, heir, handOffLimit) // they elect one by themselves
+	}
+}
+
+// handOffLimit is half the time that the heir of a damaged leader has.
+const handOffLimit = 250 * time.Millisecond
+
+// reopening spaces out the attempts to open a log that fails time and again, as on a disk that
+// takes no writes any more. It belongs to where settle runs.
+type reopening struct {
+	durable uint64 // the last entry on disk at the last attempt: a further one ends the series
+	tries   int
+	next    time.Time
+}
+
+// The pauses between attempts to open a log on which nothing could be written since the last one.
+const (
+	reopenPause    = time.Second
+	reopenDoubling = 6 // times at most
+)
+
+// wait returns how long to wait before the next attempt; for 0 it is made now.
+func (r *reopening) wait(durable uint64) time.Duration {
+	if durable != r.durable {
+		*r = reopening{durable: durable}
+	}
+	now := time.Now()
+	if wait := r.next.Sub(now); wait > 0 {
+		return wait
+	}
+	r.next = now.Add(reopenPause << min(r.tries, reopenDoubling))
+	r.tries++
+	return 0
+}
+
+// reopenLater tries to replace a stopped instance after a pause.
+func (p *Partition) reopenLater(cause error, pause time.Duration) {
+	p.setBroken(cause)
+	p.mu.Lock()
+	p.later(pause, p.look)
+	p.mu.Unlock()
+}
+
+// heirOf is who should lead when this replica, which does, stops for good; "" for nobody.
+func (p *Partition) heirOf(cause error) raft.ServerID {
+	if !hopeless(cause) {
+		return ""
+	}
+	_, m, leading := p.membership()
+	if !leading {
+		return ""
+	}
+	id, _ := m.choose(-1)
+	return id
 }
 
 // suspend ends the role of an instance that is about to be replaced, unless the partition is
@@ -268,15 +344,9 @@ func (p *Partition) reopen(old *instance, cause error) {
 		p.giveUp(err)
 	default:
 		p.logger.Warn("log cannot be opened", "group", p.config.Group, "err", err)
-		p.setBroken(cause)
-		p.mu.Lock()
-		p.later(restartPause, p.look)
-		p.mu.Unlock()
+		p.reopenLater(cause, reopenPause)
 	}
 }
-
-// restartPause lies between two attempts to open a failed log.
-const restartPause = time.Second
 
 func (p *Partition) giveUp(cause error) {
 	p.logger.Error("replica stopped: its log does not agree with what was committed; rebuild it from the others",

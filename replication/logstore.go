@@ -108,6 +108,16 @@ func (s *logStore) load(l *raft.Log) (release func(), err error) {
 	return release, nil
 }
 
+// verify looks for damage in loaded entries.
+func verify(entries []*raft.Log) error {
+	for _, l := range entries {
+		if l.Type == raft.LogCommand && len(l.Data) > maxCommandSize && !record.Batch(l.Data).ValidCRC() {
+			return fmt.Errorf("entry %d fails its checksum: %w", l.Index, log.ErrCorrupt)
+		}
+	}
+	return nil
+}
+
 // StoreLog stores one entry.
 func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
 

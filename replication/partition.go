@@ -60,6 +60,7 @@ type Partition struct {
 	watchers   watchers
 	due        due
 	reconciler reconciler
+	reopening  reopening
 	receiving  sync.Mutex // held while segment files come in
 
 	answered []*Append // scratch of onApplied

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -115,4 +117,90 @@ func TestOnlyReplicaIsLeftAsItIs(t *testing.T) {
 	if _, err := os.Stat(p.Dir()); err != nil {
 		t.Error(err)
 	}
+}
+
+// A leader does not check what it sends. When a follower refuses it, the leader finds the damage, gives the lead to
+// who has the right bytes, and stops.
+func TestALeaderWhoseLogIsDamagedGivesTheLeadAway(t *testing.T) {
+	c := newCluster(t, 10*time.Second) // nobody stands by itself
+	lead := c.leader()
+	c.settled()
+	behind, other := lead.node.ID%3+1, (lead.node.ID+1)%3+1
+	c.stop(lead.node.ID)
+	failed := make(chan error, 1)
+	damaged := c.open(lead.node.ID, PartitionConfig{OnFailed: func(_ *Partition, err error) { failed <- err }})
+	for c.leader() != damaged {
+		if err := c.leader().TransferLeadership(damaged.node.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.net.setCut(behind, true)
+	at := damaged.log().Size()
+	mustAppend(t, damaged, batchOf("precious"))
+	flip(t, damaged, at+70)
+	c.net.setCut(behind, false)
+	select {
+	case err := <-failed:
+		if !errors.Is(err, log.ErrCorrupt) {
+			t.Error(err)
+		}
+	case <-time.After(8 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if a := damaged.Append(batchOf("more")); !errors.Is(a.err, ErrStorage) {
+		t.Errorf("the damaged replica takes batches: %v", a.err)
+	}
+	next := c.leader()
+	if next.node.ID != other {
+		t.Fatalf("node %d leads", next.node.ID)
+	}
+	c.stop(damaged.node.ID)
+	c.rebuilt(next, damaged.node.ID)
+	if got := values(t, next); !slices.Contains(got, "precious") {
+		t.Errorf("records %q", got)
+	}
+}
+
+// flip damages a byte of a partition's only data file.
+func flip(t *testing.T, p *Partition, at int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.Dir(), "*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	f, err := os.OpenFile(files[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Where nothing can be written the log is opened again ever more rarely, and at once after something was.
+func TestALogThatKeepsFailingIsOpenedEverMoreRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r reopening
+		var waited time.Duration
+		for range 5 {
+			if r.wait(7) != 0 {
+				t.Fatal("not tried when it is time")
+			}
+			wait := r.wait(7)
+			if wait <= waited {
+				t.Fatalf("%s after %s", wait, waited)
+			}
+			waited = wait
+			time.Sleep(wait)
+		}
+		if wait := r.wait(8); wait != 0 {
+			t.Errorf("%s after a write", wait)
+		}
+	})
 }

@@ -192,6 +192,8 @@ type GroupTransport struct {
 	load     func(*raft.Log) (release func(), err error)
 	maxBytes int         // of the entries of a request; 0 for no bound
 	durable  *durability // of the group's log; nil where entries are durable before they are sent
+	// refused is told of requests that a follower did not take, nil for nobody.
+	refused func(*raft.AppendEntriesRequest)
 
 	ship    func(to raft.ServerID, term uint64, s *shipment) (uint64, error)
 	receive func(shipHeader, net.Conn) error
@@ -277,6 +279,9 @@ func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, 
 	err := g.call(to, r, response)
 	if err == nil && response.Term == r.Term {
 		g.followers.answered(id, r, response, sent)
+	}
+	if err == nil && !response.Success && g.refused != nil {
+		g.refused(r)
 	}
 	return err
 }
