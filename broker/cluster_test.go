@@ -144,6 +144,7 @@ func TestANodeJoinsARunningClusterAndTakesAReplica(t *testing.T) {
 	}
 	four := &testBroker{t: t, cfg: c.nodes[0].cfg}
 	four.cfg.NodeID, four.cfg.DataDir, four.cfg.Voters = 4, t.TempDir(), nil
+	four.cfg.Listen = "127.0.0.1:0"
 	four.cfg.RaftListen, four.cfg.Join = "127.0.0.1:0", []string{c.nodes[1].cfg.RaftListen}
 	four.start()
 	c.nodes = append(c.nodes, four)

@@ -56,6 +56,7 @@ func (b *testBroker) start() {
 	if b.Broker, err = Open(b.t.Context(), b.cfg); err != nil {
 		b.t.Fatal(err)
 	}
+	b.cfg.Listen = b.Addr().String() // a client finds it there again after a restart
 }
 
 func (b *testBroker) stop() {
