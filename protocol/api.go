@@ -64,7 +64,8 @@ func (r *Request) Name() string { return kmsg.NameForKey(r.Key) }
 
 // KeepFrame tells that byte slices of Body stay in use after the response was written. Without
 // it the memory of a Produce request's records serves the next request; strings, and slices in
-// requests of every other API, may always be kept. Call it in Handle, Wait or Release.
+// requests of every other API, may always be kept. Call it in Handle, Wait or Release. A request
+// whose Wait was not called or did not return, as its connection had ended, keeps its frame.
 func (r *Request) KeepFrame() {
 	if r.frame != nil {
 		r.frame.kept.Store(true)

@@ -92,6 +92,43 @@ func TestKeptFramesAreNotReused(t *testing.T) {
 	}
 }
 
+// What a request began goes on when its connection ends before it is waited for: a group may hold its batches.
+func TestFramesOfRequestsThatNobodyWaitedForAreNotReused(t *testing.T) {
+	var mu sync.Mutex
+	var kept [][]byte
+	decided := make(chan struct{}, 20)
+	api := ServeWait(3, 13, func(_ context.Context, _ *Request, q *kmsg.ProduceRequest, _ *kmsg.ProduceResponse) (func(context.Context), error) {
+		mu.Lock()
+		kept = append(kept, q.Topics[0].Partitions[0].Records)
+		mu.Unlock()
+		decided <- struct{}{}
+		return func(ctx context.Context) {
+			if q.Acks == 1 {
+				<-ctx.Done() // the first of a connection: those behind it are not waited for
+			}
+		}, nil
+	})
+	s, addr := startServer(t, Config{Table: NewTable(api)})
+	for i := range 5 {
+		c := dial(t, addr)
+		for j := range 3 {
+			q := produceOf(bytes.Repeat([]byte{byte(10*i + j)}, 100<<10))
+			q.Acks = 1
+			c.send(q)
+			<-decided
+		}
+		c.Close()
+		eventually(t, func() bool { return s.Stats().Queued == 0 })
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, b := range kept {
+		if i%3 > 0 && !bytes.Equal(b, bytes.Repeat([]byte{byte(i/3*10 + i%3)}, 100<<10)) {
+			t.Errorf("request %d was overwritten", i)
+		}
+	}
+}
+
 func TestOtherAPIsMayKeepTheirBytes(t *testing.T) {
 	var kept [][]byte
 	api := Serve(0, 2, func(_ context.Context, q *kmsg.SASLAuthenticateRequest, _ *kmsg.SASLAuthenticateResponse) error {

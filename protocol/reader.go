@@ -138,6 +138,7 @@ func (c *Conn) handle(r *Request) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.panicked(r, p, debug.Stack())
+			r.KeepFrame() // what it had begun may still use it
 			r.answer = Answer{Close: true}
 		}
 	}()

@@ -33,11 +33,18 @@ func (c *Conn) answer(r *Request) {
 			c.abort(errClosed)
 		}
 	}()
+	waiting := r.answer.Wait != nil
+	defer func() {
+		if waiting { // nobody has seen the end of what the request began: it may still use the frame
+			r.KeepFrame()
+		}
+	}()
 	if c.ctx.Err() != nil {
 		return
 	}
-	if r.answer.Wait != nil {
+	if waiting {
 		r.answer.Wait(c.ctx)
+		waiting = false
 		if c.ctx.Err() != nil {
 			return
 		}
