@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"quorumlog/broker/config"
 )
@@ -58,6 +59,41 @@ func startCluster(t testing.TB, n int, settings map[string]string) *testCluster 
 		})
 	})
 	return c
+}
+
+// join starts a further node.
+func (c *testCluster) join() *testBroker {
+	c.t.Helper()
+	b := &testBroker{t: c.t, cfg: c.nodes[0].cfg}
+	b.cfg.NodeID, b.cfg.DataDir, b.cfg.Voters = int32(len(c.nodes)+1), c.t.TempDir(), nil
+	b.cfg.Listen, b.cfg.RaftListen, b.cfg.Join = "127.0.0.1:0", "127.0.0.1:0", []string{c.nodes[1].cfg.RaftListen}
+	b.start()
+	b.cfg.RaftListen = b.raftAddress
+	c.nodes = append(c.nodes, b)
+	return b
+}
+
+// stop stops nodes for as long as the test likes.
+func (c *testCluster) stop(nodes ...*testBroker) {
+	c.t.Helper()
+	for _, b := range nodes {
+		b.stop()
+		b.Broker = nil
+	}
+}
+
+// assigned makes a topic of one partition with these replicas.
+func (c *testCluster) assigned(topic string, replicas ...int32) {
+	c.t.Helper()
+	q := kmsg.NewPtrCreateTopicsRequest()
+	q.TimeoutMillis = 5000
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = topic, -1, -1
+	t.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 0, Replicas: replicas}}
+	q.Topics = append(q.Topics, t)
+	if r, err := q.RequestWith(c.t.Context(), c.client()); err != nil || r.Topics[0].ErrorCode != 0 {
+		c.t.Fatal(err, r)
+	}
 }
 
 // each runs f for every node at once: voters wait for each other when they first start.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestThreeNodesServeOneLog(t *testing.T) {
@@ -78,15 +77,7 @@ func TestACommittedOffsetSurvivesItsCoordinator(t *testing.T) {
 
 func TestAPartitionMovesWithItsRecordsWhileItIsWrittenTo(t *testing.T) {
 	c := startCluster(t, 3, nil)
-	q := kmsg.NewPtrCreateTopicsRequest()
-	q.TimeoutMillis = 5000
-	topic := kmsg.NewCreateTopicsRequestTopic()
-	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", -1, -1
-	topic.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 0, Replicas: []int32{1}}}
-	q.Topics = append(q.Topics, topic)
-	if r, err := q.RequestWith(t.Context(), c.client()); err != nil || r.Topics[0].ErrorCode != 0 {
-		t.Fatal(err, r)
-	}
+	c.assigned("t", 1)
 	p := c.client(kgo.DefaultProduceTopic("t"))
 	const n = 3000
 	sent := 0
@@ -142,12 +133,7 @@ func TestANodeJoinsARunningClusterAndTakesAReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	four := &testBroker{t: t, cfg: c.nodes[0].cfg}
-	four.cfg.NodeID, four.cfg.DataDir, four.cfg.Voters = 4, t.TempDir(), nil
-	four.cfg.Listen = "127.0.0.1:0"
-	four.cfg.RaftListen, four.cfg.Join = "127.0.0.1:0", []string{c.nodes[1].cfg.RaftListen}
-	four.start()
-	c.nodes = append(c.nodes, four)
+	four := c.join()
 	var moves kadm.AlterPartitionAssignmentsReq
 	moves.Assign("t", 0, []int32{4, 2, 3})
 	if r, err := c.admin().AlterPartitionAssignments(t.Context(), moves); err != nil || r.Error() != nil {
@@ -211,5 +197,26 @@ func TestAWipedVoterComesBackAsANewOne(t *testing.T) {
 	}
 	if got := consumeN(t, c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 101); len(got) != 101 {
 		t.Fatalf("%d records", len(got))
+	}
+}
+
+// A data directory that changes before any replica has opened leaves a partition that nobody would found, if the
+// replicas went by the directories of now: those of the creation found it, whenever they come.
+func TestAPartitionIsFoundedThoughADiskWasWipedBeforeItBegan(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	four, five := c.join(), c.join()
+	c.stop(c.node(3), four, five)
+	c.assigned("t", 3, 4, 5)
+	five.cfg.DataDir = t.TempDir()
+	five.start()
+	c.node(3).start()
+	four.start()
+	if err := c.client(kgo.DefaultProduceTopic("t")).ProduceSync(t.Context(), kgo.StringRecord("v")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); !c.whole("t"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the wiped node's replica did not come")
+		}
 	}
 }

@@ -67,7 +67,6 @@ func (b *Broker) openPeers(ctx context.Context, cfg Config) error {
 	})
 	b.node.Transport.SetRoute(b.peers)
 	b.node.Transport.SetSegmentRoute(b.peers)
-	b.node.PeerIdentity = b.identityOf
 	b.peers.Handle(serviceController, b.control)
 	b.peers.Handle(serviceMoveLeader, b.onMoveLeader)
 	b.peers.Handle(serviceEvict, b.onEvict)
@@ -156,14 +155,6 @@ func (b *Broker) knownMembers() (out []peers.Member) {
 		out = append(out, peers.Member{ID: n.ID, Identity: n.Identity, Address: n.RaftAddress})
 	}
 	return out
-}
-
-// identityOf is the data directory of a node that is registered.
-func (b *Broker) identityOf(node int32) string {
-	if n := b.meta.Image().Broker(node); n != nil {
-		return n.Identity
-	}
-	return ""
 }
 
 // nodesInterval is how often it is looked for nodes that have come.

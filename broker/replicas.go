@@ -44,10 +44,11 @@ type replica struct {
 
 	mu     sync.Mutex
 	p      *replication.Partition
-	err    error              // why it could not be opened
-	config config.TopicConfig // what applies now
-	placed cluster.Partition  // where the metadata places it now
-	led    chan struct{}      // closed once the partition has led; a group of one waits for it
+	err    error                // why it could not be opened
+	config config.TopicConfig   // what applies now
+	placed cluster.Partition    // where the metadata places it now
+	voters []replication.Member // who found the group
+	led    chan struct{}        // closed once the partition has led; a group of one waits for it
 	once   sync.Once
 }
 
@@ -101,7 +102,7 @@ func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic
 	all := old == nil || settingsChanged(old, now, r.self) // a topic's defaults are the broker's settings
 	for _, t := range now.Topics() {
 		if all || old.TopicByID(t.ID) != t {
-			r.place(t)
+			r.place(now, t)
 		}
 	}
 	for k, x := range r.all {
@@ -127,7 +128,7 @@ func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic
 
 // place registers the topic's replicas that belong here and hands changed settings to those
 // that are open; the caller holds mu.
-func (r *replicas) place(t *cluster.Topic) {
+func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 	c := r.config(t)
 	for i, p := range t.Partitions {
 		if !slices.Contains(p.Replicas, r.self) {
@@ -139,7 +140,7 @@ func (r *replicas) place(t *cluster.Topic) {
 			x = r.newReplica(k, t)
 			r.all[k] = x
 		}
-		if x.configure(c, p) {
+		if x.configure(c, p, founders(now, p)) {
 			go r.opened(x) // its group is to have other members
 		}
 	}
@@ -171,10 +172,10 @@ func (r *replicas) dir(t *cluster.Topic, partition int32) string {
 }
 
 // configure reports whether an open replica's group is to have other members.
-func (x *replica) configure(c config.TopicConfig, placed cluster.Partition) (moved bool) {
+func (x *replica) configure(c config.TopicConfig, placed cluster.Partition, voters []replication.Member) (moved bool) {
 	x.mu.Lock()
 	moved = x.p != nil && x.placed.Epoch != placed.Epoch
-	x.config, x.placed = c, placed
+	x.config, x.placed, x.voters = c, placed, voters
 	p := x.p
 	x.mu.Unlock()
 	if p != nil {
@@ -222,7 +223,7 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	}
 	c := x.settings()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
-		Group: x.group(), Dir: x.dir, Voters: founding(x.placement()),
+		Group: x.group(), Dir: x.dir, Voters: x.founders(),
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
 		OnRole:       func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
 		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
@@ -246,13 +247,18 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	return p, nil
 }
 
-// founding are the members of a group that its replicas found: those of a partition as it was
-// created. Replicas that came later, or lost their data, wait to be added.
-func founding(p cluster.Partition) []int32 {
-	if p.Epoch > 0 {
-		return nil
+// founders are the first members of a partition's group.
+func founders(im *cluster.Image, p cluster.Partition) (out []replication.Member) {
+	for _, v := range im.FoundersOf(p) {
+		out = append(out, replication.Member{Node: v.ID, Identity: v.Identity})
 	}
-	return p.Replicas
+	return out
+}
+
+func (x *replica) founders() []replication.Member {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.voters
 }
 
 func (r *replicas) role(x *replica, p *replication.Partition, s replication.State) {

@@ -105,6 +105,7 @@ func (d *delta) countEpochs(id int32) {
 		d.clonePartitions(&c)
 		for n, p := range c.Partitions {
 			if named(p) {
+				c.Partitions[n].Founders = d.next.FoundersOf(p)
 				c.Partitions[n].Epoch++
 			}
 		}

@@ -22,12 +22,12 @@ var golden = []struct {
 	{BrokerFenceRecord{ID: 7, Fenced: true}, "04 01 02 0e 01"},
 	{BrokerRemovedRecord{7}, "05 01 01 0e"},
 	{TopicRecord{Topic{Name: "t", ID: TopicID{0: 0xaa, 15: 0xbb}, Partitions: []Partition{{Replicas: []int32{1, 2}}, {Replicas: []int32{3}}}, Configs: map[string]string{"b": "2", "a": ""}}},
-		"06 01 26 0174 aa0000000000000000000000000000bb 02 02 02 04 00 00 00 01 06 00 00 00 02 0161 00 0162 0132"},
+		"06 02 28 0174 aa0000000000000000000000000000bb 02 02 02 04 00 00 00 00 01 06 00 00 00 00 02 0161 00 0162 0132"},
 	{TopicRemovedRecord{TopicID{0: 0xaa, 15: 0xbb}}, "07 01 10 aa0000000000000000000000000000bb"},
 	{PartitionsRecord{Topic: TopicID{0: 0xaa}, First: 2, Partitions: []Partition{{Replicas: []int32{1}}}},
-		"08 01 17 aa000000000000000000000000000000 04 01 01 02 00 00 00"},
-	{TopicRecord{Topic{Name: "m", ID: TopicID{0: 0xaa}, Partitions: []Partition{{Replicas: []int32{1, 2}, Adding: []int32{1}, Removing: []int32{2}, Epoch: 70}}}},
-		"06 01 1d 016d aa000000000000000000000000000000 01 02 02 04 01 02 01 04 8c01 00"},
+		"08 02 18 aa000000000000000000000000000000 04 01 01 02 00 00 00 00"},
+	{TopicRecord{Topic{Name: "m", ID: TopicID{0: 0xaa}, Partitions: []Partition{{Replicas: []int32{1, 2}, Adding: []int32{1}, Removing: []int32{2}, Epoch: 70, Founders: []Voter{{2, "d"}}}}}},
+		"06 02 21 016d aa000000000000000000000000000000 01 02 02 04 01 02 01 04 8c01 01 04 0164 00"},
 	{ReplicasRecord{Topic: TopicID{0: 0xaa}, Partition: 1, Replicas: []int32{1, 2}},
 		"09 01 16 aa000000000000000000000000000000 02 02 02 04 00 00"},
 	{ReplicasRecord{Topic: TopicID{0: 0xaa}, Partition: 1, Replicas: []int32{1, 2}, Adding: []int32{1}, Removing: []int32{2}},
@@ -62,6 +62,15 @@ func TestRecordBytes(t *testing.T) {
 		if !seen[kind] {
 			t.Errorf("no golden bytes for the %s record", f.name)
 		}
+	}
+}
+
+// What was written before there were founders is read.
+func TestPartitionsOfVersionOneAreRead(t *testing.T) {
+	r := reader{b: unhex(t, "08 01 17 aa000000000000000000000000000000 04 01 01 02 00 00 00")}
+	want := PartitionsRecord{Topic: TopicID{0: 0xaa}, First: 2, Partitions: []Partition{{Replicas: []int32{1}}}}
+	if got := r.frame(); r.err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, r.err)
 	}
 }
 

@@ -48,6 +48,9 @@ type Partition struct {
 	// Epoch counts the changes of the placement, and of the data directory behind any of the
 	// Replicas. All who see epoch 0 see the same directories: those of the creation.
 	Epoch int32
+	// Founders are the replicas of epoch 0, kept at later epochs for those of them that found the
+	// group late; see FoundersOf. None are kept once a move is complete: then it was founded.
+	Founders []Voter
 }
 
 // Moving reports whether replicas are to come or to go.
@@ -55,6 +58,24 @@ func (p Partition) Moving() bool { return len(p.Adding) > 0 || len(p.Removing) >
 
 // Target is where the partition is to be: all of Replicas unless it moves.
 func (p Partition) Target() []int32 { return without(p.Replicas, p.Removing) }
+
+// FoundersOf are the first members of a partition's group, on the data directories that they had
+// when it was created: the same for every image, so that each of them founds the same group,
+// whatever has changed since. None are returned for a partition that was founded long ago.
+func (i *Image) FoundersOf(p Partition) []Voter {
+	if p.Epoch > 0 {
+		return p.Founders
+	}
+	founders := make([]Voter, 0, len(p.Replicas))
+	for _, id := range p.Replicas {
+		b := i.Broker(id)
+		if b == nil {
+			return nil
+		}
+		founders = append(founders, Voter{ID: id, Identity: b.Identity})
+	}
+	return founders
+}
 
 // original is where the partition was before it began to move.
 func (p Partition) original() []int32 { return without(p.Replicas, p.Adding) }

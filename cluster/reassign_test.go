@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -29,7 +30,7 @@ func complete(t *testing.T, i *Image) *Image {
 func TestAMoveHoldsTheUnionUntilItIsComplete(t *testing.T) {
 	i := with(t, brokersIn(6), topicOn("t", []int32{1, 2, 3}))
 	i = move(t, i, 4, 2, 3)
-	expect(t, i, Partition{Replicas: []int32{4, 2, 3, 1}, Adding: []int32{4}, Removing: []int32{1}, Epoch: 1})
+	expect(t, i, Partition{Replicas: []int32{4, 2, 3, 1}, Adding: []int32{4}, Removing: []int32{1}, Epoch: 1, Founders: directories(1, 2, 3)})
 	if got := partition(i).Target(); !slices.Equal(got, []int32{4, 2, 3}) {
 		t.Fatalf("target %v", got)
 	}
@@ -49,7 +50,7 @@ func TestACancelledMoveReturnsToTheOriginalReplicas(t *testing.T) {
 	i := move(t, with(t, brokersIn(6), topicOn("t", []int32{1, 2, 3})), 4, 5, 6)
 	i = move(t, i)
 	// 4, 5 and 6 may have a majority of the votes by now: they go only when the move is complete.
-	expect(t, i, Partition{Replicas: []int32{1, 2, 3, 4, 5, 6}, Adding: []int32{4, 5, 6}, Removing: []int32{4, 5, 6}, Epoch: 2})
+	expect(t, i, Partition{Replicas: []int32{1, 2, 3, 4, 5, 6}, Adding: []int32{4, 5, 6}, Removing: []int32{4, 5, 6}, Epoch: 2, Founders: directories(1, 2, 3)})
 	if rs := must(Reassign(i, "t", 0, nil, true))(t); rs != nil {
 		t.Fatalf("cancelled twice: %v", rs)
 	}
@@ -62,7 +63,7 @@ func TestACancelledMoveReturnsToTheOriginalReplicas(t *testing.T) {
 func TestAMoveMayGetAnotherTarget(t *testing.T) {
 	i := move(t, with(t, brokersIn(6), topicOn("t", []int32{1, 2})), 3, 4)
 	i = move(t, i, 5, 2)
-	expect(t, i, Partition{Replicas: []int32{5, 2, 3, 4, 1}, Adding: []int32{5, 3, 4}, Removing: []int32{3, 4, 1}, Epoch: 2})
+	expect(t, i, Partition{Replicas: []int32{5, 2, 3, 4, 1}, Adding: []int32{5, 3, 4}, Removing: []int32{3, 4, 1}, Epoch: 2, Founders: directories(1, 2)})
 	if got := partition(move(t, i)).Target(); !slices.Equal(got, []int32{2, 1}) {
 		t.Fatalf("cancelled to %v", got)
 	}
@@ -174,5 +175,40 @@ func TestReassignmentsYieldsWhatMoves(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"t1", "u0"}) {
 		t.Fatalf("%v", got)
+	}
+}
+
+// directories are those that brokersIn registers.
+func directories(nodes ...int32) (v []Voter) {
+	for _, n := range nodes {
+		v = append(v, Voter{ID: n, Identity: fmt.Sprint(n)})
+	}
+	return v
+}
+
+// All who look at a partition, whenever, find the same founders, until its leader has completed a move.
+func TestTheFoundersAreThoseOfTheCreation(t *testing.T) {
+	i := with(t, brokersIn(6), topicOn("t", []int32{1, 2, 3}))
+	same := func(i *Image) {
+		t.Helper()
+		if got := i.FoundersOf(partition(i)); !reflect.DeepEqual(got, directories(1, 2, 3)) {
+			t.Fatalf("founders %v", got)
+		}
+	}
+	same(i)
+	i = with(t, i, BrokerRecord{Broker{ID: 3, Identity: "wiped"}})
+	same(i)
+	i = with(t, i, BrokerRecord{Broker{ID: 2, Identity: "wiped too"}})
+	same(i)
+	i = move(t, i, 1, 2, 4)
+	same(i)
+	i = move(t, i, 5, 6, 4)
+	same(i)
+	i = complete(t, i)
+	if got := i.FoundersOf(partition(i)); got != nil {
+		t.Fatalf("founders %v of a partition that was founded", got)
+	}
+	if got := move(t, i, 1, 2, 3); got.FoundersOf(partition(got)) != nil {
+		t.Fatal("a replica that returns would found the group again")
 	}
 }

@@ -47,9 +47,9 @@ var recordFormats = map[recordKind]recordFormat{
 	kindBroker:        {"broker", 1, decodeBroker},
 	kindBrokerFence:   {"broker fence", 1, decodeBrokerFence},
 	kindBrokerRemoved: {"broker removed", 1, decodeBrokerRemoved},
-	kindTopic:         {"topic", 1, decodeTopic},
+	kindTopic:         {"topic", 2, decodeTopic},
 	kindTopicRemoved:  {"topic removed", 1, decodeTopicRemoved},
-	kindPartitions:    {"partitions", 1, decodePartitions},
+	kindPartitions:    {"partitions", 2, decodePartitions},
 	kindReplicas:      {"replicas", 1, decodeReplicas},
 	kindConfig:        {"config", 1, decodeConfig},
 	kindProducerIDs:   {"producer ids", 1, decodeProducerIDs},
@@ -160,8 +160,8 @@ func (r BrokerRemovedRecord) apply(d *delta) error {
 	if !ok {
 		return unknownBroker(r.ID)
 	}
-	d.removeBroker(n)
 	d.countEpochs(r.ID)
+	d.removeBroker(n)
 	return nil
 }
 
@@ -177,8 +177,8 @@ func (r TopicRecord) encode(w *writer) {
 	w.strings(r.Topic.Configs)
 }
 
-func decodeTopic(r *reader, _ uint64) Record {
-	return TopicRecord{Topic{Name: r.string(), ID: r.id(), Partitions: r.partitions(), Configs: r.strings()}}
+func decodeTopic(r *reader, version uint64) Record {
+	return TopicRecord{Topic{Name: r.string(), ID: r.id(), Partitions: r.partitions(version), Configs: r.strings()}}
 }
 
 func (r TopicRecord) apply(d *delta) error {
@@ -226,8 +226,8 @@ func (r PartitionsRecord) encode(w *writer) {
 	w.partitions(r.Partitions)
 }
 
-func decodePartitions(r *reader, _ uint64) Record {
-	return PartitionsRecord{Topic: r.id(), First: r.int32(), Partitions: r.partitions()}
+func decodePartitions(r *reader, version uint64) Record {
+	return PartitionsRecord{Topic: r.id(), First: r.int32(), Partitions: r.partitions(version)}
 }
 
 func (r PartitionsRecord) apply(d *delta) error {
@@ -274,9 +274,13 @@ func (r ReplicasRecord) apply(d *delta) error {
 	if r.Partition < 0 || int(r.Partition) >= len(t.Partitions) {
 		return refuse(ErrUnknownTopic, "topic %s has no partition %d", t.Name, r.Partition)
 	}
-	epoch := t.Partitions[r.Partition].Epoch + 1
+	old := t.Partitions[r.Partition]
+	now := Partition{Replicas: r.Replicas, Adding: r.Adding, Removing: r.Removing, Epoch: old.Epoch + 1}
+	if !old.Moving() || now.Moving() { // else its leader says that the move is complete
+		now.Founders = d.next.FoundersOf(old)
+	}
 	d.clonePartitions(t)
-	t.Partitions[r.Partition] = Partition{Replicas: r.Replicas, Adding: r.Adding, Removing: r.Removing, Epoch: epoch}
+	t.Partitions[r.Partition] = now
 	d.putTopic(t)
 	return nil
 }

@@ -42,6 +42,11 @@ func (w *writer) partitions(ps []Partition) {
 		w.ints(p.Adding)
 		w.ints(p.Removing)
 		w.int(int64(p.Epoch))
+		w.uint(uint64(len(p.Founders)))
+		for _, v := range p.Founders {
+			w.int(int64(v.ID))
+			w.string(v.Identity)
+		}
 	}
 }
 
@@ -151,12 +156,29 @@ func (r *reader) ints() []int32 {
 	return v
 }
 
-func (r *reader) partitions() []Partition {
+// partitions reads a list; version 1 of the records that hold one has no founders.
+func (r *reader) partitions(version uint64) []Partition {
 	ps := make([]Partition, r.count())
 	for i := range ps {
 		ps[i] = Partition{Replicas: r.ints(), Adding: r.ints(), Removing: r.ints(), Epoch: r.int32()}
+		if version > 1 {
+			ps[i].Founders = r.voters()
+		}
 	}
 	return ps
+}
+
+// voters is nil for an empty list.
+func (r *reader) voters() []Voter {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	v := make([]Voter, n)
+	for i := range v {
+		v[i] = Voter{ID: r.int32(), Identity: r.string()}
+	}
+	return v
 }
 
 func (r *reader) strings() map[string]string {

@@ -218,7 +218,7 @@ func TestRolesAreToldInOrder(t *testing.T) {
 	n := newNode(t, dir, 1)
 	var mu sync.Mutex
 	var told []State
-	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: filepath.Join(dir, "p"), Voters: []int32{1}, OnRole: func(_ *Partition, s State) {
+	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: filepath.Join(dir, "p"), Voters: disks(1), OnRole: func(_ *Partition, s State) {
 		mu.Lock()
 		told = append(told, s)
 		mu.Unlock()

@@ -29,7 +29,7 @@ func BenchmarkOpen(b *testing.B) {
 		for k := range openers {
 			wg.Go(func() {
 				for i := k; i < partitions; i += openers {
-					p, err := n.OpenPartition(PartitionConfig{Group: fmt.Sprint("g-", i), Dir: filepath.Join(dir, fmt.Sprint("p", i)), Voters: []int32{1}})
+					p, err := n.OpenPartition(PartitionConfig{Group: fmt.Sprint("g-", i), Dir: filepath.Join(dir, fmt.Sprint("p", i)), Voters: disks(1)})
 					if err != nil {
 						b.Error(err)
 						return
@@ -99,7 +99,7 @@ func benchAppend(b *testing.B, partitions, size, inflight int) {
 	n := newNode(b, dir, 1)
 	var all []*Partition
 	for i := range partitions {
-		p, err := n.OpenPartition(PartitionConfig{Group: fmt.Sprint("g-", i), Dir: filepath.Join(dir, fmt.Sprint("p", i)), Voters: []int32{1}, SegmentBytes: 64 << 20})
+		p, err := n.OpenPartition(PartitionConfig{Group: fmt.Sprint("g-", i), Dir: filepath.Join(dir, fmt.Sprint("p", i)), Voters: disks(1), SegmentBytes: 64 << 20})
 		if err != nil {
 			b.Fatal(err)
 		}

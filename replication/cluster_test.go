@@ -56,7 +56,7 @@ func (c *cluster) addNode(id int32) *Node {
 
 func (c *cluster) start(id int32) *Partition {
 	c.t.Helper()
-	return c.open(id, PartitionConfig{Voters: []int32{1, 2, 3}})
+	return c.open(id, PartitionConfig{Voters: disks(1, 2, 3)})
 }
 
 // open opens a replica: as one of the founders, or without Voters, as one that waits.

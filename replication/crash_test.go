@@ -41,7 +41,7 @@ func writeUntilKilled(dir string) error {
 		return err
 	}
 	n := &Node{ID: 1, Identity: "disk-1", Stable: stable, Transport: NewTransport(1)}
-	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: filepath.Join(dir, "p"), Voters: []int32{1}, SegmentBytes: 32 << 10})
+	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: filepath.Join(dir, "p"), Voters: disks(1), SegmentBytes: 32 << 10})
 	if err != nil {
 		return err
 	}

@@ -62,10 +62,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 			return nil, err
 		}
 	}
-	id, err := p.node.serverID(p.node.ID)
-	if err != nil {
-		return nil, err
-	}
+	id := p.node.self().serverID()
 	in := &instance{log: l, id: id, stable: p.node.Stable.Group(p.config.Group)}
 	in.admission = &admission{id: id}
 	in.followers = newFollowers(l.LastIndex, p.node.now)
@@ -73,7 +70,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	in.store.leads = in.admission.leads
 	in.store.failed = func(err error) { p.onWriteError(err) }
 	in.store.durable = newDurability(l.LastIndex, l.Sync, in.store.failed)
-	if err := in.bootstrap(p.config.Voters, p.node); err != nil {
+	if err := in.bootstrap(p.config.Voters, p.node.self()); err != nil {
 		return nil, err
 	}
 	if err := p.machine.attach(l, in.store.durable.reach); err != nil {
@@ -91,6 +88,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	})
 	in.store.tail = p.node.Limits.TailBytes
 	in.store.ships = func() bool { return p.node.Transport.segments.Load() != nil && in.admission.leads() }
+	var err error
 	in.raft, err = raft.NewRaft(raftConfig(id, p.node.Timing, p.logger), p.machine, in.store, in.stable, snapshots{p.machine}, in.transport)
 	if err != nil {
 		in.transport.Close()
@@ -110,17 +108,13 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 // bootstrap gives an empty log its first entry, the membership. All first members write the
 // same one; a replica that is not among them, or that was evicted, waits to be added. A term that
 // is behind the log is brought up: a crash may have come in between.
-func (in *instance) bootstrap(voters []int32, n *Node) error {
+func (in *instance) bootstrap(voters []Member, self Member) error {
 	past := in.stable.past()
 	if in.log.LastIndex() == 0 && past == pastHolding {
 		return fmt.Errorf("%s: %w", in.log.Dir(), ErrEmptied)
 	}
-	if in.log.LastIndex() == 0 && past == pastNone && slices.Contains(voters, n.ID) {
-		c, err := n.configuration(voters)
-		if err != nil {
-			return err
-		}
-		first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}
+	if in.log.LastIndex() == 0 && past == pastNone && slices.Contains(voters, self) {
+		first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(configuration(voters))}
 		if err := in.store.store([]*raft.Log{&first}); err != nil {
 			return err
 		}

@@ -210,7 +210,7 @@ func TestReplicaThatLostItsLogDoesNotVoteInItsOwnPlace(t *testing.T) {
 	if err := os.RemoveAll(c.dirs[lost]); err != nil {
 		t.Fatal(err)
 	}
-	config := PartitionConfig{Group: "g-0", Dir: c.dirs[lost], Voters: []int32{1, 2, 3}, SegmentBytes: 64 << 10}
+	config := PartitionConfig{Group: "g-0", Dir: c.dirs[lost], Voters: disks(1, 2, 3), SegmentBytes: 64 << 10}
 	for range 2 { // also when asked again
 		if _, err := c.nodes[lost].OpenPartition(config); !errors.Is(err, ErrEmptied) {
 			t.Fatalf("opened in place of itself: %v", err)
@@ -269,6 +269,7 @@ func TestInSyncLosesWhoIsBehindAndRegainsIt(t *testing.T) {
 	all := func() bool { return len(lead.InSync(time.Now().Add(5*time.Second))) == 3 }
 	await(t, lead, "all to be in sync", all)
 	cut := lead.node.ID%3 + 1
+	await(t, lead, "the follower's answer", func() bool { f, _ := suffrageFollower(lead, cut); return !f.LastContact.IsZero() })
 	c.net.setCut(cut, true)
 	mustAppend(t, lead, batchOf("two"))
 	time.Sleep(50 * time.Millisecond)
@@ -284,7 +285,7 @@ func TestInSyncLosesWhoIsBehindAndRegainsIt(t *testing.T) {
 		}
 	}
 	last, _ := suffrageFollower(lead, cut)
-	at := last.CaughtUp.Add(c.nodes[1].Timing.Lag + time.Millisecond)
+	at := last.LastContact.Add(c.nodes[1].Timing.Lag + time.Millisecond)
 	if in := lead.InSync(at); slices.Contains(in, cut) {
 		t.Errorf("in sync %v after the follower's last sign: %v", c.nodes[1].Timing.Lag, in)
 	}

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -19,8 +18,6 @@ type Node struct {
 	ID int32
 	// Identity is the UUID of the data directory: a node whose disk was wiped is another voter.
 	Identity string
-	// PeerIdentity returns the Identity of another node. It may be nil when nobody else votes.
-	PeerIdentity func(node int32) string
 
 	Files     *log.Files  // nil: a cache of the default size
 	Syncer    *log.Syncer // nil: one of its own
@@ -135,29 +132,13 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// serverID is a voter's name inside Raft: a node on one particular data directory.
-func (n *Node) serverID(node int32) (raft.ServerID, error) {
-	identity := n.Identity
-	if node != n.ID {
-		identity = ""
-		if n.PeerIdentity != nil {
-			identity = n.PeerIdentity(node)
-		}
-	}
-	if identity == "" {
-		return "", fmt.Errorf("the data directory of node %d is not known", node)
-	}
-	return raft.ServerID(fmt.Sprintf("%d/%s", node, identity)), nil
-}
+// self is this node as a member of groups.
+func (n *Node) self() Member { return Member{n.ID, n.Identity} }
 
 // configuration is the first membership of a group.
-func (n *Node) configuration(voters []int32) (c raft.Configuration, err error) {
+func configuration(voters []Member) (c raft.Configuration) {
 	for _, v := range voters {
-		id, err := n.serverID(v)
-		if err != nil {
-			return c, err
-		}
-		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: id, Address: NodeAddress(v)})
+		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: v.serverID(), Address: NodeAddress(v.Node)})
 	}
-	return c, nil
+	return c
 }

@@ -14,9 +14,11 @@ import (
 
 // PartitionConfig describes one replica.
 type PartitionConfig struct {
-	Group  string  // unique in the cluster and for ever: "<topic id>-<partition>"
-	Dir    string  // created where absent
-	Voters []int32 // the first membership, for an empty directory; none to wait for a leader
+	Group string // unique in the cluster and for ever: "<topic id>-<partition>"
+	Dir   string // created where absent
+	// Voters are the first membership, for a directory that is new: the same on every one of them,
+	// whenever it opens. None means to wait for a leader, as does who is not among them.
+	Voters []Member
 
 	SegmentBytes, SegmentMs int64 // Kafka's segment.bytes and segment.ms; 0 means the default
 

@@ -19,9 +19,8 @@ func newNode(t testing.TB, dir string, id int32) *Node {
 	}
 	n := &Node{
 		ID: id, Identity: fmt.Sprintf("disk-%d", id), Stable: stable, Transport: NewTransport(id),
-		PeerIdentity: func(node int32) string { return fmt.Sprintf("disk-%d", node) },
-		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", id),
-		Timing:       Timing{Heartbeat: 200 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 20 * time.Millisecond, Campaign: time.Millisecond},
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", id),
+		Timing: Timing{Heartbeat: 200 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 20 * time.Millisecond, Campaign: time.Millisecond},
 	}
 	t.Cleanup(func() {
 		n.Close()
@@ -33,7 +32,7 @@ func newNode(t testing.TB, dir string, id int32) *Node {
 // open opens a group of one and closes it with the test.
 func open(t testing.TB, n *Node, dir string) *Partition {
 	t.Helper()
-	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: dir, Voters: []int32{n.ID}})
+	p, err := n.OpenPartition(PartitionConfig{Group: "g-0", Dir: dir, Voters: disks(n.ID)})
 	if err != nil {
 		t.Fatal(err)
 	}

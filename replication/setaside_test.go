@@ -18,7 +18,7 @@ import (
 // rebuilt does what a broker does with a damaged replica, and waits until it is whole again.
 func (c *cluster) rebuilt(lead *Partition, id int32) {
 	c.t.Helper()
-	n, config := c.nodes[id], PartitionConfig{Group: "g-0", Dir: c.dirs[id], Voters: []int32{1, 2, 3}}
+	n, config := c.nodes[id], PartitionConfig{Group: "g-0", Dir: c.dirs[id], Voters: disks(1, 2, 3)}
 	if _, err := n.SetAside("g-0", c.dirs[id], []int32{1, 2, 3}); err != nil {
 		c.t.Fatal(err)
 	}
