@@ -184,6 +184,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 			return ids
 		},
 		leader:   func() int32 { node, _ := b.meta.Leader(); return node },
+		term:     func() uint64 { return b.meta.Quorum().Term },
 		campaign: b.meta.Campaign,
 	}
 	close(b.joined)

@@ -12,11 +12,22 @@ import (
 type contender struct {
 	voters   func() []int32 // the preferred leader first
 	leader   func() int32   // -1 while unknown
+	term     func() uint64  // raised by every election, whoever stands
 	campaign func()
+}
+
+// candidacy is a group's missing leader, as this node sees it.
+type candidacy struct {
+	at   time.Time // when to stand
+	term uint64    // of the last time that this node stood
+	try  int       // how often it did
 }
 
 // electionStep is what a voter leaves those before it in the list: about an election's length.
 const electionStep = 150 * time.Millisecond
+
+// electionDoubling is how often the pause before standing again doubles.
+const electionDoubling = 3
 
 // elector makes replicas stand for election where the leader is missing. Raft itself waits for
 // heartbeats to stay away, which takes seconds so that thousands of idle groups cost little; that
@@ -27,12 +38,12 @@ type elector struct {
 	alive func(node int32) bool
 
 	mu   sync.Mutex
-	due  map[*contender]time.Time
+	due  map[*contender]*candidacy
 	wake chan struct{}
 }
 
 func newElector(self int32, alive func(int32) bool) *elector {
-	return &elector{self: self, alive: alive, due: map[*contender]time.Time{}, wake: make(chan struct{}, 1)}
+	return &elector{self: self, alive: alive, due: map[*contender]*candidacy{}, wake: make(chan struct{}, 1)}
 }
 
 // check looks at a group whose leader may be missing: one that was just opened, whose role has
@@ -44,7 +55,7 @@ func (e *elector) check(c *contender) {
 	}
 	e.mu.Lock()
 	if _, waiting := e.due[c]; !waiting {
-		e.due[c] = time.Now().Add(wait)
+		e.due[c] = &candidacy{at: time.Now().Add(wait)}
 	}
 	e.mu.Unlock()
 	select {
@@ -95,23 +106,30 @@ func (e *elector) run(ctx context.Context) {
 }
 
 // ready returns the groups to stand in now, and when to look again. A group stays until it has a
-// leader, or cannot elect one.
+// leader, or cannot elect one. After the first time a node stands only in a group where nobody did
+// since, and ever more rarely: on a slow disk an election takes long, and whoever stands ends it.
 func (e *elector) ready(now time.Time) (ready []*contender, next time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next = time.Hour
-	for c, at := range e.due {
-		if at.After(now) {
-			next = min(next, at.Sub(now))
+	for c, due := range e.due {
+		if due.at.After(now) {
+			next = min(next, due.at.Sub(now))
 			continue
 		}
 		if _, missing := e.missing(c); !missing {
 			delete(e.due, c)
 			continue
 		}
-		ready = append(ready, c)
-		again := time.Duration(len(c.voters()))*electionStep + rand.N(electionStep)
-		e.due[c] = now.Add(again)
+		round := time.Duration(len(c.voters())) * electionStep << min(due.try, electionDoubling)
+		again := round + rand.N(round)
+		if term := c.term(); due.try == 0 || due.term == term {
+			ready = append(ready, c)
+			due.term, due.try = term+1, due.try+1
+		} else {
+			due.term = term
+		}
+		due.at = now.Add(again)
 		next = min(next, again)
 	}
 	return ready, next

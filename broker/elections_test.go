@@ -14,6 +14,7 @@ type election struct {
 	mu     sync.Mutex
 	up     map[int32]bool
 	leader int32
+	term   uint64
 	stood  []int32 // who stood, in order
 
 	groups map[int32]*contender
@@ -31,9 +32,15 @@ func newElection(ctx context.Context, can ...int32) *election {
 				defer e.mu.Unlock()
 				return e.leader
 			},
+			term: func() uint64 {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				return e.term
+			},
 			campaign: func() {
 				e.mu.Lock()
 				defer e.mu.Unlock()
+				e.term++
 				e.stood = append(e.stood, n)
 				if slices.Contains(can, n) {
 					e.leader = n
@@ -117,5 +124,38 @@ func TestNobodyStandsWhileTheLeaderIsThere(t *testing.T) {
 		e.set(1, 3)
 		time.Sleep(time.Minute)
 		e.expect(t, 1)
+	})
+}
+
+// On a slow disk an election takes longer than the pause after which others would stand, and each of them ends the one
+// that is under way: they have to leave each other time.
+func TestElectionsThatTakeLongComeToAnEnd(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx)
+		for n, c := range e.groups {
+			c.campaign = func() {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.term++
+				term := e.term
+				time.AfterFunc(600*time.Millisecond, func() {
+					e.mu.Lock()
+					defer e.mu.Unlock()
+					if e.term == term {
+						e.leader = n
+					}
+				})
+			}
+		}
+		e.mu.Lock()
+		e.leader = -1
+		e.mu.Unlock()
+		e.set(1, 2, 3)
+		time.Sleep(5 * time.Second)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.leader < 0 {
+			t.Fatalf("no leader after %d elections", e.term)
+		}
 	})
 }

@@ -149,8 +149,14 @@ func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{})}
 	x.contender = contender{
-		voters:   func() []int32 { return x.placement().Replicas },
-		leader:   func() int32 { return r.leader(k) },
+		voters: func() []int32 { return x.placement().Replicas },
+		leader: func() int32 { return r.leader(k) },
+		term: func() uint64 {
+			if p := x.partition(); p != nil {
+				return p.Term()
+			}
+			return 0
+		},
 		campaign: func() { r.stand(x) },
 	}
 	return x

@@ -10,10 +10,10 @@ import (
 
 // Campaign makes this replica stand for election at once, whoever leads, and without asking
 // first whether it would win (Raft's pre-vote). It is for a group whose leader is known to be
-// gone. A replica without a vote does nothing.
+// gone. A replica without a vote, or one that has just been elected, does nothing.
 func (p *Partition) Campaign() {
 	in := p.inst.Load()
-	if s, member := in.admission.suffrage(); member && s == raft.Voter {
+	if s, member := in.admission.suffrage(); member && s == raft.Voter && !in.admission.leads() {
 		in.transport.Campaign()
 	}
 }

@@ -19,6 +19,9 @@ type State struct {
 // State returns the current role without a lock.
 func (p *Partition) State() State { return *p.state.Load() }
 
+// Term is Raft's term now, which an election that is under way has raised already.
+func (p *Partition) Term() uint64 { return p.inst.Load().raft.CurrentTerm() }
+
 // A mark names one leadership of this node: Raft's term, and a generation that also changes when
 // a leadership is handed away in vain. Every proposal carries the mark it was accepted under.
 type mark []byte

@@ -27,8 +27,9 @@ type observed struct {
 	suspects []int32   // whom it suspects itself
 	reported time.Time // when it said so
 
-	down  bool      // the verdict
-	clear time.Time // since when a majority no longer suspects it
+	down   bool      // the verdict
+	reborn bool      // another process has come in the place of the one that is down
+	clear  time.Time // since when a majority no longer suspects it
 }
 
 // startGrace is how long a member may take to be heard for the first time, in multiples of
@@ -60,6 +61,14 @@ func (d *detector) setMembers(members []int32, now time.Time) {
 func (d *detector) heard(node int32, at time.Time) {
 	if o := d.nodes[node]; o != nil && (!o.known || at.After(o.heard)) {
 		o.heard, o.known, o.refused = at, true, false
+	}
+}
+
+// restarted notes that another process of the node was heard: what is held against the one before
+// says nothing about it.
+func (d *detector) restarted(node int32) {
+	if o := d.nodes[node]; o != nil {
+		o.reborn = o.down
 	}
 }
 
@@ -136,8 +145,8 @@ func (d *detector) tick(now time.Time) []change {
 		if o.clear.IsZero() {
 			o.clear = now
 		}
-		if o.down && now.Sub(o.clear) >= d.upAfter {
-			o.down = false
+		if o.down && (o.reborn || now.Sub(o.clear) >= d.upAfter) {
+			o.down, o.reborn = false, false
 			changes = append(changes, change{node, false})
 		}
 	}

@@ -218,3 +218,16 @@ func TestAOneWayCutBetweenTwoNodesBringsNobodyDown(t *testing.T) {
 		}
 	})
 }
+
+func TestANodeThatWasRestartedIsUpAsSoonAsAMajorityHearsIt(t *testing.T) {
+	s := play(t, 1, 2, 3)
+	s.steps(5, []int32{2}, map[int32][]int32{2: {3}})
+	s.expect("3 down")
+	s.d.restarted(3)
+	s.step([]int32{2, 3}, map[int32][]int32{2: {3}})
+	s.expect("3 down", "3 up") // one of three suspects it still
+	s.steps(5, []int32{2}, map[int32][]int32{2: {3}})
+	s.expect("3 down", "3 up", "3 down")
+	s.steps(9, []int32{2, 3}, nil)
+	s.expect("3 down", "3 up", "3 down") // the same process: its silence may come again
+}

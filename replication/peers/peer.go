@@ -26,11 +26,12 @@ type peer struct {
 
 	stateMu sync.Mutex // one call of OnState at a time
 
-	mu      sync.Mutex
-	dialled bool          // by this node: the link
-	turned  chan struct{} // closed and replaced when a link comes
-	gone    chan struct{} // tells connect that the link went
-	failure error         // of the last attempt, for messages
+	mu          sync.Mutex
+	dialled     bool          // by this node: the link
+	incarnation string        // of the process that was connected last
+	turned      chan struct{} // closed and replaced when a link comes
+	gone        chan struct{} // tells connect that the link went
+	failure     error         // of the last attempt, for messages
 }
 
 func newPeer(p *Peers, node int32) *peer {
@@ -134,6 +135,8 @@ func (x *peer) install(l *link, dialled bool) refusal {
 	}
 	old := x.link.Swap(l)
 	x.dialled, x.failure = dialled, nil
+	restarted := x.incarnation != l.info.Incarnation
+	x.incarnation = l.info.Incarnation
 	close(x.turned)
 	x.turned = make(chan struct{})
 	x.peers.running.Add(1)
@@ -143,7 +146,7 @@ func (x *peer) install(l *link, dialled bool) refusal {
 	} else {
 		x.peers.log.Info("peer is connected", "node", x.node, "address", l.info.Address, "dialled", dialled)
 	}
-	x.peers.watch.heard(x.node)
+	x.peers.watch.connected(x.node, restarted)
 	x.peers.progress.connected(x.node)
 	l.run()
 	return refusal{}

@@ -58,9 +58,14 @@ func (p *Peers) Down(node int32) bool {
 	return p.watch.detector.isDown(node)
 }
 
-func (w *watch) heard(node int32) {
+// connected is told of a new connection; restarted means that it is another process than the one
+// that was connected last.
+func (w *watch) connected(node int32, restarted bool) {
 	w.mu.Lock()
 	w.detector.heard(node, time.Now())
+	if restarted {
+		w.detector.restarted(node)
+	}
 	w.mu.Unlock()
 }
 
