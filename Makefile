@@ -9,6 +9,7 @@ LDFLAGS  := -X main.release=$(VERSION)
 # The race detector needs a C compiler.
 RACE     ?= $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null && echo -race)
 FUZZTIME ?= 10s
+LONG     ?= 10m
 BENCH    ?= .
 PKG      ?= ./...
 
@@ -16,10 +17,10 @@ CACHE    := $(CURDIR)/.cache
 LINT_VERSION := v2.15.0
 LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: help run build test test-clients test-franz bench lint fuzz demo docs vulncheck clean
+.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench lint fuzz demo docs vulncheck clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## start a broker on 127.0.0.1:9092, its data in ./data; Ctrl-C stops it
 	bin/brokerd --data-dir data
@@ -35,6 +36,13 @@ test-clients: build ## other projects' clients against our broker; installs them
 
 test-franz: build ## franz-go's own integration tests against our broker
 	scripts/with-broker test/franz/run
+
+test-franz-cluster: build ## the same against three brokers, half a million records; then again while brokers are killed
+	REPLICAS=3 RECORDS=500000 scripts/with-cluster test/franz/run
+	REPLICAS=3 RECORDS=500000 KILL_EVERY=20 scripts/with-cluster test/franz/run
+
+test-long: ## faults injected into a cluster at random for LONG=10m each of 3 seeds
+	for i in 1 2 3; do METAMORPHIC=$(LONG) go test $(RACE) -count=1 -timeout 2h -v ./test/faults; done
 
 bench: ## benchmarks (PKG=./record BENCH=Validate for some)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)

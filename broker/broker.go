@@ -42,8 +42,11 @@ type Config struct {
 	Logger   *slog.Logger
 	Version  string
 
-	now  func() time.Time                        // the wall clock; nil: the system's
-	free func(dir string) (bytes int64, _ error) // free disk space; nil: the filesystem's
+	// What tests put in the place of the system's: the wall clock, the free disk space in bytes, and
+	// how other nodes are dialled.
+	Now  func() time.Time
+	Free func(dir string) (bytes int64, _ error)
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Voter is a first member of the metadata group.
@@ -96,12 +99,12 @@ type Broker struct {
 // configuration alone is refused before anything is written.
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b := &Broker{
-		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.now,
+		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.Now,
 	}
 	if b.now == nil {
 		b.now = time.Now
 	}
-	b.disk = newDisk(cfg.DataDir, cfg.Settings.Int("log.reserve.bytes"), cfg.free, cfg.Logger)
+	b.disk = newDisk(cfg.DataDir, cfg.Settings.Int("log.reserve.bytes"), cfg.Free, cfg.Logger)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -339,6 +342,15 @@ func (b *Broker) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(err, fmt.Errorf("closing the data directory: %w", ctx.Err()))
 	}
+}
+
+// Abandon closes the broker without handing over what it leads, and without waiting for requests: to
+// the other nodes and to clients it is as if the process had died. It is for tests.
+func (b *Broker) Abandon() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = b.server.Shutdown(ctx)
+	return b.closeParts()
 }
 
 // closeParts closes whatever is open, in the opposite order of Open.

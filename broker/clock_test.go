@@ -97,7 +97,7 @@ func TestRetentionByTimeDeletesWhatIsOldByTheClock(t *testing.T) {
 func startBrokerWithClock(t *testing.T, settings map[string]string, now func() time.Time) *testBroker {
 	t.Helper()
 	b := newTestBroker(t, settings)
-	b.cfg.now = now
+	b.cfg.Now = now
 	b.start()
 	t.Cleanup(b.stop)
 	return b

@@ -13,7 +13,7 @@ import (
 func startBrokerOnDisk(t *testing.T, free func() int64) *testBroker {
 	t.Helper()
 	b := newTestBroker(t, nil)
-	b.cfg.free = func(string) (int64, error) { return free(), nil }
+	b.cfg.Free = func(string) (int64, error) { return free(), nil }
 	b.start()
 	t.Cleanup(b.stop)
 	return b

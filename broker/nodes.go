@@ -62,7 +62,7 @@ func (b *Broker) openPeers(ctx context.Context, cfg Config) error {
 	b.raftAddress = raftAddress(cfg, l.Addr())
 	b.peers = peers.New(peers.Config{
 		Node: b.id, Identity: b.dir.Identity(), ClusterID: b.dir.ClusterID, Advertise: b.raftAddress,
-		Listen: l, Transport: b.node.Transport, Logger: b.log.With("part", "peers"),
+		Listen: l, Dial: cfg.Dial, Transport: b.node.Transport, Logger: b.log.With("part", "peers"),
 		Resolve: b.resolve, Members: b.knownMembers,
 	})
 	b.node.Transport.SetRoute(b.peers)

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"quorumlog/internal/durable"
 )
 
 // What OpenDataDir refuses, besides ErrNewerVersion and ErrCorrupt.
@@ -188,7 +190,7 @@ func (d *DataDir) write(n node) error {
 	if err := os.Rename(tmp, d.file()); err != nil {
 		return err
 	}
-	return syncDir(d.path)
+	return durable.Dir(d.path)
 }
 
 func writeSynced(path string, b []byte) error {
@@ -198,7 +200,7 @@ func writeSynced(path string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	if err == nil {
-		err = f.Sync()
+		err = durable.File(f)
 	}
 	return errors.Join(err, f.Close())
 }
@@ -211,13 +213,5 @@ func makeDir(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.Dir(filepath.Dir(path))
 }

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
 
+	"quorumlog/internal/durable"
 	"quorumlog/internal/hclogslog"
 )
 
@@ -83,6 +84,10 @@ func (m *Metadata) start() (alone bool, err error) {
 			m.store.Close()
 		}
 	}()
+	// The names of the log, the snapshots and their directory last as long as what is in them.
+	if err := errors.Join(durable.Dir(m.opts.Dir), durable.Dir(filepath.Dir(m.opts.Dir))); err != nil {
+		return false, err
+	}
 	restored, err := m.restoreNewest(snaps)
 	if err != nil {
 		return false, err

@@ -39,39 +39,6 @@ func zeroRange(f *os.File, off, n int64) error {
 	return nil
 }
 
-// datasync makes the file's bytes, and the size needed to read them, durable.
-func datasync(f *os.File) error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
-		}
-		return nil
-	}
-}
-
-// syncfs makes everything that was written to f's filesystem durable.
-func syncfs(f *os.File) error {
-	for {
-		err := unix.Syncfs(int(f.Fd()))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return &os.PathError{Op: "syncfs", Path: f.Name(), Err: err}
-		}
-		return nil
-	}
-}
-
-const hasSyncfs = true
-
-// syncsMappings: a sync of a file includes what was written to it through a shared mapping.
-const syncsMappings = true
-
 // writtenFrom returns the first position at or after off that may hold anything but zeros, or
 // size where there is none: preallocated space that was never written counts as a hole.
 func writtenFrom(f *os.File, off, size int64) int64 {
@@ -83,16 +50,6 @@ func writtenFrom(f *os.File, off, size int64) int64 {
 		return off
 	}
 	return min(max(at, off), size)
-}
-
-// syncDir makes the directory's entries durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // writev appends the buffers at off, whole or with an error.

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"quorumlog/internal/durable"
 )
 
 // The checkpoint bounds the work of a restart. It is replaced whole: written beside, synced,
@@ -83,7 +85,7 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err == nil {
-		err = syncDir(l.dir)
+		err = durable.Dir(l.dir)
 	}
 	if err == nil {
 		l.checkpointed.Store(c.Index)

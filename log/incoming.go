@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"quorumlog/internal/durable"
 )
 
 // Incoming gathers the files of a log that comes from another replica, in a directory beside the
@@ -244,9 +246,9 @@ func (in *Incoming) Install(own *Log) error {
 	parent := filepath.Dir(in.dir)
 	return in.run([]operation{
 		{"move the old log away", func() error { return os.Rename(in.dir, in.dir+ReplacedSuffix) }},
-		{"sync parent", func() error { return syncDir(parent) }},
+		{"sync parent", func() error { return durable.Dir(parent) }},
 		{"move the new log in", func() error { return os.Rename(in.staging, in.dir) }},
-		{"sync parent", func() error { return syncDir(parent) }},
+		{"sync parent", func() error { return durable.Dir(parent) }},
 		{"delete the old log", func() error { return os.RemoveAll(in.dir + ReplacedSuffix) }},
 	})
 }
@@ -305,7 +307,7 @@ func (in *Incoming) writeCheckpoint() error {
 		{"write checkpoint", func() error { return os.WriteFile(path+".new", b, 0o644) }},
 		{"sync checkpoint", func() error { return syncPath(path+".new", in.scanner.opts.Syncer) }},
 		{"name checkpoint", func() error { return os.Rename(path+".new", path) }},
-		{"sync directory", func() error { return syncDir(in.staging) }},
+		{"sync directory", func() error { return durable.Dir(in.staging) }},
 	})
 }
 
@@ -330,7 +332,7 @@ func settleInstall(dir string) error {
 		if exists(filepath.Join(dir+IncomingSuffix, checkpointFile)) {
 			from = dir + IncomingSuffix
 		}
-		if err := errors.Join(os.Rename(from, dir), syncDir(filepath.Dir(dir))); err != nil {
+		if err := errors.Join(os.Rename(from, dir), durable.Dir(filepath.Dir(dir))); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/edsrzf/mmap-go"
+
+	"quorumlog/internal/durable"
 )
 
 // The index maps a segment's Raft entries to their place: one fixed-width record an entry, in
@@ -148,7 +150,7 @@ func (x *index) at(i int) slot {
 
 // flush hands the mapping's dirty pages to the file, for the sync that follows.
 func (x *index) flush() error {
-	if syncsMappings {
+	if durable.Mappings {
 		return nil
 	}
 	return x.mem.Flush()

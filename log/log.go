@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"quorumlog/internal/durable"
 )
 
 // Options configures a Log. Files and Syncer are shared by all logs of a node.
@@ -266,5 +268,5 @@ func (l *Log) Remove() error {
 	if err := os.RemoveAll(l.dir); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(l.dir))
+	return durable.Dir(filepath.Dir(l.dir))
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"quorumlog/internal/durable"
 	"quorumlog/record"
 )
 
@@ -72,7 +73,7 @@ func makeDir(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
+	return durable.Dir(parent)
 }
 
 func (l *Log) recover(c *Checkpoint) error {
@@ -457,7 +458,7 @@ func (l *Log) cutAfter(c *Checkpoint, bases []int64, why string) error {
 		if size, err := fileSize(s.path(dataSuffix)); err == nil {
 			l.note(size, why)
 		}
-		if err := errors.Join(s.remove(), syncDir(l.dir)); err != nil {
+		if err := errors.Join(s.remove(), durable.Dir(l.dir)); err != nil {
 			return err
 		}
 		l.recovery.Dropped++

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"quorumlog/internal/durable"
 )
 
 // Retention says what may be deleted: Kafka's retention.ms and retention.bytes, -1 for no limit.
@@ -22,7 +24,7 @@ func (l *Log) Retain(r Retention, committed int64) (freed int64, err error) {
 	for _, s := range doomed {
 		freed += s.size.Load()
 		// From the first one on, each durably, so that a crash never leaves a gap.
-		if e := errors.Join(s.remove(), syncDir(l.dir)); e != nil && err == nil {
+		if e := errors.Join(s.remove(), durable.Dir(l.dir)); e != nil && err == nil {
 			err = e
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"quorumlog/internal/durable"
 	"quorumlog/record"
 )
 
@@ -77,7 +78,7 @@ func (l *Log) roll() (*segment, error) {
 	}
 	if err := old.seal(h); err != nil {
 		next.remove()
-		return nil, errors.Join(err, syncDir(l.dir))
+		return nil, errors.Join(err, durable.Dir(l.dir))
 	}
 	l.publish(append(l.list()[:len(l.list()):len(l.list())], next))
 	return next, nil
@@ -170,7 +171,7 @@ func (l *Log) truncate(from uint64) error {
 	l.publish(segs[:keep:keep])
 	// From the last one on, each durably, so that a crash never leaves a gap.
 	for _, s := range slices.Backward(segs[keep:]) {
-		if err := errors.Join(s.remove(), syncDir(l.dir)); err != nil {
+		if err := errors.Join(s.remove(), durable.Dir(l.dir)); err != nil {
 			l.failed = err
 			return fmt.Errorf("%w: %w", ErrFailed, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"quorumlog/internal/durable"
 )
 
 // Syncer makes files durable for a whole node by group commit: whoever arrives while syncRounds
@@ -35,7 +37,7 @@ const syncRounds = 2
 // NewSyncer returns a Syncer; it needs no goroutine while nothing is dirty.
 func NewSyncer() *Syncer {
 	s := &Syncer{}
-	s.parallel.Store(!hasSyncfs)
+	s.parallel.Store(!durable.HasTogether)
 	return s
 }
 
@@ -83,11 +85,11 @@ func (s *Syncer) perform(r *round) {
 	r.dirty = unique(r.dirty)
 	switch {
 	case len(r.dirty) == 1:
-		r.err = datasync(r.dirty[0])
+		r.err = durable.File(r.dirty[0])
 	case s.parallel.Load():
 		r.err = syncEach(r.dirty)
 	default:
-		r.err = syncfs(r.dirty[0])
+		r.err = durable.Together(r.dirty)
 	}
 	s.rounds.Add(1)
 	s.files.Add(uint64(len(r.dirty)))
@@ -123,7 +125,7 @@ func syncEach(files []*os.File) error {
 	for _, f := range files {
 		slots <- struct{}{}
 		wg.Go(func() {
-			if err := datasync(f); err != nil {
+			if err := durable.File(f); err != nil {
 				mu.Lock()
 				first = err
 				mu.Unlock()
@@ -152,7 +154,7 @@ const probeFiles = 8
 // Measure writes a few small files in dir, compares one syncfs with as many fdatasyncs, and
 // keeps to the faster way from then on. It reports what it found.
 func (s *Syncer) Measure(dir string) (whole, each time.Duration, err error) {
-	if !hasSyncfs {
+	if !durable.HasTogether {
 		return 0, 0, nil
 	}
 	var files []*os.File
@@ -186,13 +188,13 @@ func (s *Syncer) Measure(dir string) (whole, each time.Duration, err error) {
 		return time.Since(start), err
 	}
 	// The first round pays for allocating the blocks; it does not count.
-	if _, err = timed(func() error { return syncfs(files[0]) }); err != nil {
+	if _, err = timed(func() error { return durable.Together(files) }); err != nil {
 		return 0, 0, err
 	}
 	if each, err = timed(func() error { return syncEach(files) }); err != nil {
 		return 0, 0, err
 	}
-	if whole, err = timed(func() error { return syncfs(files[0]) }); err != nil {
+	if whole, err = timed(func() error { return durable.Together(files) }); err != nil {
 		return 0, 0, err
 	}
 	s.parallel.Store(whole > 2*each)

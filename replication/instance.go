@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"quorumlog/internal/durable"
 	"quorumlog/log"
 )
 
@@ -382,7 +383,7 @@ func (p *Partition) Remove() error {
 	if err := os.Rename(p.config.Dir, doomed); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("remove partition: %w", err)
 	}
-	if err := syncDir(filepath.Dir(p.config.Dir)); err != nil {
+	if err := durable.Dir(filepath.Dir(p.config.Dir)); err != nil {
 		return fmt.Errorf("remove partition: %w", err)
 	}
 	doomedToo, err := besides(p.config.Dir)
@@ -398,12 +399,3 @@ func (p *Partition) Remove() error {
 // RemovedSuffix marks a partition's directory that is being deleted. One that a crash left
 // behind may be deleted whenever it is seen.
 const RemovedSuffix = ".removed"
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

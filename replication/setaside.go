@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"quorumlog/internal/durable"
 	"quorumlog/log"
 )
 
@@ -43,7 +44,7 @@ func (n *Node) SetAside(group, dir string, replicas []int32) (to string, err err
 	to = dir + CorruptSuffix + strconv.FormatInt(n.now().UnixMilli(), 10)
 	err = os.Rename(dir, to)
 	if err == nil {
-		err = syncDir(filepath.Dir(dir))
+		err = durable.Dir(filepath.Dir(dir))
 	}
 	for _, path := range older {
 		err = errors.Join(err, os.RemoveAll(path))

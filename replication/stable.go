@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"quorumlog/internal/durable"
 )
 
 // StableStore keeps term and vote of every Raft group of a node in one bolt file. Writes of
@@ -56,7 +59,11 @@ func OpenStableStore(path string) (*StableStore, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s := &StableStore{db: db, values: map[string][]byte{}, pending: map[string][]byte{}}
-	if err := s.load(); err != nil {
+	err = s.load()
+	if err == nil {
+		err = durable.Dir(filepath.Dir(path)) // a vote must not vanish with the file's name
+	}
+	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -20,6 +20,7 @@ type Network struct {
 	nodes   map[string]int32     // by address
 	memory  map[string]*listener // listening in memory, by address
 	cut     map[way]bool
+	off     map[int32]bool // nodes that are unplugged
 	delay   map[way]time.Duration
 	conns   map[*conn]struct{}
 	changed chan struct{} // closed and replaced when cuts or delays change
@@ -31,7 +32,7 @@ type way struct{ from, to int32 }
 // New returns a network without faults.
 func New() *Network {
 	return &Network{
-		nodes: map[string]int32{}, memory: map[string]*listener{}, cut: map[way]bool{},
+		nodes: map[string]int32{}, memory: map[string]*listener{}, cut: map[way]bool{}, off: map[int32]bool{},
 		delay: map[way]time.Duration{}, conns: map[*conn]struct{}{}, changed: make(chan struct{}),
 	}
 }
@@ -113,6 +114,12 @@ func (n *Network) Mend(a, b int32) {
 	})
 }
 
+// Unplug stops everything to and from a node, whatever else is cut, until it is plugged in again.
+func (n *Network) Unplug(node int32) { n.change(func() { n.off[node] = true }) }
+
+// Plug undoes Unplug.
+func (n *Network) Plug(node int32) { n.change(func() { delete(n.off, node) }) }
+
 // Isolate cuts a node from all the others that have ever been named; Join undoes it.
 func (n *Network) Isolate(node int32) { n.others(node, n.Cut) }
 
@@ -166,7 +173,7 @@ func (n *Network) state(ways ...way) (cut bool, delay time.Duration, changed <-c
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range ways {
-		cut = cut || n.cut[w]
+		cut = cut || n.cut[w] || n.off[w.from] || n.off[w.to]
 		delay = max(delay, n.delay[w])
 	}
 	return cut, delay, n.changed

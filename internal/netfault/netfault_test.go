@@ -95,6 +95,20 @@ func TestADelayMakesBytesLate(t *testing.T) {
 	})
 }
 
+func TestAnUnpluggedNodeStaysSoWhileCutsAreMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		a, b := pair(t, n)
+		n.Unplug(2)
+		n.Cut(1, 2)
+		time.AfterFunc(time.Second, func() { n.Mend(1, 2) })
+		time.AfterFunc(3*time.Second, func() { n.Plug(2) })
+		if took := echo(t, a, b); took != 3*time.Second {
+			t.Fatal(took)
+		}
+	})
+}
+
 func TestDroppedConnectionsEndOnBothSides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New()
@@ -156,6 +170,48 @@ func TestSocketsOfTheSystemAreCutLikeThoseInMemory(t *testing.T) {
 	n.Mend(1, 2)
 	a.SetReadDeadline(time.Time{})
 	if _, err := a.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConnectionsThroughAProxyBelongToTheirSender(t *testing.T) {
+	n := New()
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	go n.Proxy(front, 2, target.Addr().String(), 2, func(first []byte) int32 { return int32(first[1] - '0') })
+	from := func(sender string) (a, b net.Conn) {
+		a, err := net.Dial("tcp", front.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go a.Write([]byte(sender))
+		b, err = target.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(b, make([]byte, 2)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { a.Close(); b.Close() })
+		return a, b
+	}
+	one, two := from("n1")
+	three, four := from("n3")
+	n.CutOneWay(2, 1)
+	echo(t, one, two)
+	echo(t, three, four)
+	echo(t, four, three)
+	two.Write([]byte("x"))
+	one.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := one.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,372 @@
+//go:build linux
+
+// Package faults shows that a cluster loses, repeats and reorders nothing, whatever happens to its
+// nodes, their network and their disks.
+package faults
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"quorumlog/internal/clustertest"
+	"quorumlog/internal/powerloss"
+	"quorumlog/log"
+)
+
+// fault happens to the cluster and is over when it returns.
+type fault struct {
+	name string
+	do   func(w *world)
+}
+
+// world is a cluster, what goes on in it, and chance.
+type world struct {
+	ctx context.Context
+	c   *clustertest.Cluster
+	adm *kadm.Client
+	rnd *rand.Rand
+}
+
+func (w *world) any() *clustertest.Node    { return w.c.Nodes[w.rnd.IntN(len(w.c.Nodes))] }
+func (w *world) leader() *clustertest.Node { return leaderOf(w.ctx, w.adm, w.c, "one", w.rnd) }
+
+func (w *world) follower() *clustertest.Node {
+	return w.c.Node(w.leader().ID%int32(len(w.c.Nodes)) + 1)
+}
+
+// wait lets a fault last, for up to so many milliseconds.
+func (w *world) wait(ms int) { pause(w.ctx, time.Duration(w.rnd.IntN(ms))*time.Millisecond) }
+
+// back starts nodes again, and sometimes one of them dies once more while it starts.
+func (w *world) back(nodes ...*clustertest.Node) {
+	for _, x := range nodes {
+		x.Start()
+	}
+	if w.rnd.IntN(3) == 0 {
+		w.wait(300)
+		x := nodes[w.rnd.IntN(len(nodes))]
+		x.PowerOff(powerloss.Some, w.rnd)
+		x.Start()
+	}
+	for _, x := range nodes {
+		x.Await()
+	}
+}
+
+func isolated(who func(*world) *clustertest.Node) func(*world) {
+	return func(w *world) {
+		x := who(w)
+		w.c.Net.Isolate(x.ID)
+		if w.rnd.IntN(2) == 0 {
+			w.c.Net.Cut(x.ID, clustertest.Client)
+		}
+		w.wait(2500)
+		w.c.Net.Mend(x.ID, clustertest.Client)
+		w.c.Net.Join(x.ID)
+	}
+}
+
+// others are the two nodes beside this one.
+func (w *world) others(x *clustertest.Node) (a, b int32) { return x.ID%3 + 1, (x.ID+1)%3 + 1 }
+
+var faults = []fault{
+	{"a node is killed", func(w *world) {
+		x := w.any()
+		x.Kill()
+		w.wait(1500)
+		w.back(x)
+	}},
+	{"a node is stopped", func(w *world) {
+		x := w.any()
+		x.Stop()
+		w.back(x)
+	}},
+	{"a node loses power", func(w *world) {
+		x := w.any()
+		x.PowerOff(powerloss.Luck(w.rnd.IntN(3)), w.rnd)
+		w.wait(1500)
+		w.back(x)
+	}},
+	{"two nodes lose power", func(w *world) {
+		a, b := w.others(w.any())
+		w.c.Node(a).PowerOff(powerloss.Some, w.rnd)
+		w.wait(100)
+		w.c.Node(b).PowerOff(powerloss.None, w.rnd)
+		w.wait(500)
+		w.back(w.c.Node(a), w.c.Node(b))
+	}},
+	{"all nodes lose power", func(w *world) {
+		for _, i := range w.rnd.Perm(3) {
+			w.c.Nodes[i].PowerOff(powerloss.Luck(w.rnd.IntN(3)), w.rnd)
+		}
+		w.back(w.c.Nodes...)
+	}},
+	{"all nodes are killed", func(w *world) {
+		for _, x := range w.c.Nodes {
+			x.Kill()
+		}
+		w.back(w.c.Nodes...)
+	}},
+	{"a leader is cut off", isolated((*world).leader)},
+	{"a follower is cut off", isolated((*world).follower)},
+	{"a node hears nobody", func(w *world) {
+		x := w.any()
+		a, b := w.others(x)
+		w.c.Net.CutOneWay(a, x.ID)
+		w.c.Net.CutOneWay(b, x.ID)
+		w.wait(2500)
+		w.c.Net.Join(x.ID)
+	}},
+	{"a node is heard by nobody", func(w *world) {
+		x := w.any()
+		a, b := w.others(x)
+		w.c.Net.CutOneWay(x.ID, a)
+		w.c.Net.CutOneWay(x.ID, b)
+		w.wait(2500)
+		w.c.Net.Join(x.ID)
+	}},
+	{"one way is cut", func(w *world) {
+		x := w.any()
+		a, _ := w.others(x)
+		w.c.Net.CutOneWay(x.ID, a)
+		w.wait(2500)
+		w.c.Net.Mend(x.ID, a)
+	}},
+	{"two nodes reach each other by the third alone", func(w *world) {
+		a, b := w.others(w.any())
+		w.c.Net.Cut(a, b)
+		w.wait(2500)
+		w.c.Net.Mend(a, b)
+	}},
+	{"all are cut off from each other", func(w *world) {
+		w.c.Net.Isolate(1)
+		w.c.Net.Isolate(2)
+		w.wait(3000)
+		w.c.Net.Join(1)
+		w.c.Net.Join(2)
+	}},
+	{"a cut-off leader loses power", func(w *world) {
+		x := w.leader()
+		w.c.Net.Isolate(x.ID)
+		w.wait(1500)
+		x.PowerOff(powerloss.Some, w.rnd)
+		w.c.Net.Join(x.ID)
+		w.back(x)
+	}},
+	{"slow links", func(w *world) {
+		x := w.any()
+		for _, y := range []int32{1, 2, 3, clustertest.Client} {
+			w.c.Net.Delay(x.ID, y, time.Duration(w.rnd.IntN(100))*time.Millisecond)
+			w.c.Net.Delay(y, x.ID, time.Duration(w.rnd.IntN(100))*time.Millisecond)
+		}
+		w.wait(3000)
+		w.c.Net.Join(x.ID)
+		w.c.Net.Mend(x.ID, clustertest.Client)
+	}},
+	{"links that break", func(w *world) {
+		for range 20 {
+			w.c.Net.Drop(w.any().ID, []int32{1, 2, 3, clustertest.Client}[w.rnd.IntN(4)])
+			w.wait(100)
+		}
+	}},
+	{"a full disk", func(w *world) {
+		x := w.any()
+		x.SetFull(true)
+		w.wait(2500)
+		x.SetFull(false)
+		pause(w.ctx, 1500*time.Millisecond) // until it has noticed
+	}},
+	{"clocks an hour apart", func(w *world) {
+		a, b := w.any(), w.any()
+		a.SetClock(time.Hour)
+		b.SetClock(-time.Hour)
+		w.wait(2000)
+		a.SetClock(0)
+		b.SetClock(0)
+	}},
+}
+
+// shortTest is how long faults are injected where METAMORPHIC does not say.
+const shortTest = 12 * time.Second
+
+// TestFaultsLoseNothing injects faults at random while clients write, read, commit and change
+// topics. METAMORPHIC is how long, as 10m; METAMORPHIC_SEED repeats the choices of an earlier run.
+func TestFaultsLoseNothing(t *testing.T) {
+	seed, length := uint64(time.Now().UnixNano()), shortTest
+	if s := os.Getenv("METAMORPHIC_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	if s := os.Getenv("METAMORPHIC"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		length = d
+	}
+	t.Logf("seed %d", seed)
+	c := clustertest.Start(t, 3, map[string]string{
+		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "2", "log.segment.bytes": "1048576",
+		"leader.imbalance.check.interval.seconds": "5",
+	})
+	m := newModel(t)
+	cl := c.NewClient()
+	t.Cleanup(cl.Close)
+	w := &world{ctx: t.Context(), c: c, adm: kadm.NewClient(cl), rnd: rand.New(rand.NewPCG(seed, 100))}
+	topics := []*topic{{name: "one"}, {name: "two"}}
+	for _, x := range topics {
+		x.partitions.Store(2)
+		if _, err := w.adm.CreateTopic(t.Context(), 2, 3, nil, x.name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := startLoad(t.Context(), m, c, topics, seed)
+	a := newAdministrator(l, rand.New(rand.NewPCG(seed, 101)))
+	working, stop := context.WithCancel(t.Context())
+	changing := make(chan struct{})
+	go func() {
+		defer close(changing)
+		newAdministrator(l, rand.New(rand.NewPCG(seed, 102))).run(working)
+	}()
+	happened := 0
+	for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); happened++ {
+		f := faults[w.rnd.IntN(len(faults))]
+		begin := time.Now()
+		f.do(w)
+		t.Logf("%s: %s", f.name, time.Since(begin).Round(time.Millisecond))
+		w.wait(1000)
+	}
+	stop()
+	<-changing
+	finish(t, w, l, a)
+	t.Logf("%d faults, %d records acknowledged", happened, m.records())
+}
+
+// recovery is how long a cluster may take after the last fault until all is as it was.
+const recovery = time.Minute
+
+// finish waits until the cluster is whole again and checks everything that was said.
+func finish(t *testing.T, w *world, l *load, a *administrator) {
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	defer a.cl.Close()
+	defer l.close()
+	if err := a.settle(ctx); err != nil {
+		t.Fatalf("moves are refused: %v", err)
+	}
+	l.stopProducing()
+	if err := l.flush(ctx); err != nil {
+		t.Fatalf("producers cannot write: %v", err)
+	}
+	if err := a.whole(ctx); err != nil {
+		t.Fatalf("the cluster is not whole: %v", err)
+	}
+	for l.undelivered() != "" {
+		if !pause(ctx, 50*time.Millisecond) {
+			t.Fatalf("the group did not get %s", l.undelivered())
+		}
+	}
+	ends, err := endsOf(ctx, w.adm, "one", "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, end := range ends {
+		values, err := readAll(ctx, w.c, p, end)
+		if err != nil {
+			t.Fatalf("%v: %v", p, err)
+		}
+		l.m.check(p, values)
+	}
+	l.close()
+	for _, x := range w.c.Nodes {
+		x.Stop()
+	}
+	for p, end := range ends {
+		same(t, w.c, p, end)
+	}
+}
+
+// endsOf is where partitions end, once all have leaders.
+func endsOf(ctx context.Context, adm *kadm.Client, topics ...string) (map[place]int64, error) {
+	for {
+		listed, err := adm.ListEndOffsets(ctx, topics...)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err == nil {
+			ends := map[place]int64{}
+			listed.Each(func(o kadm.ListedOffset) { ends[place{o.Topic, o.Partition}] = o.Offset })
+			return ends, nil
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			return nil, err
+		}
+	}
+}
+
+// readAll reads a partition's values up to its end.
+func readAll(ctx context.Context, c *clustertest.Cluster, p place, end int64) ([]string, error) {
+	cl := c.NewClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(0)}}))
+	defer cl.Close()
+	var values []string
+	var gap error
+	for int64(len(values)) < end {
+		f := cl.PollFetches(ctx)
+		if err := f.Err0(); err != nil {
+			return nil, fmt.Errorf("after %d of %d records: %w", len(values), end, err)
+		}
+		f.EachRecord(func(r *kgo.Record) {
+			if r.Offset != int64(len(values)) {
+				gap = fmt.Errorf("offset %d where %d is due", r.Offset, len(values))
+			}
+			values = append(values, name(r.Value))
+		})
+		if gap != nil {
+			return nil, gap
+		}
+	}
+	return values, nil
+}
+
+// same compares the batches of all replicas, byte for byte.
+func same(t *testing.T, c *clustertest.Cluster, p place, end int64) {
+	var first string
+	for _, x := range c.Nodes {
+		dirs, err := filepath.Glob(filepath.Join(x.Dir, "topics", p.topic+"-*", fmt.Sprint(p.partition)))
+		if err != nil || len(dirs) != 1 {
+			t.Fatalf("node %d: %v has %d directories: %v", x.ID, p, len(dirs), err)
+		}
+		batches, ended := log.Inspect(dirs[0])
+		var all []byte
+		next := int64(0)
+		for b := range batches {
+			if b.Kind == log.KindData && next < end {
+				all = append(all, b.Batch...)
+				next = b.Batch.NextOffset()
+			}
+		}
+		if err := ended(); err != nil {
+			t.Errorf("node %d: %v: %v", x.ID, p, err)
+		}
+		if next != end {
+			t.Errorf("node %d: %v ends at offset %d, committed is %d", x.ID, p, next, end)
+		}
+		if x.ID == 1 {
+			first = string(all)
+		} else if string(all) != first {
+			t.Errorf("%v is not the same on nodes 1 and %d", p, x.ID)
+		}
+	}
+}
