@@ -5,6 +5,7 @@ package faults
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -87,6 +88,10 @@ func (m *model) read(reader string, f kgo.Fetches) {
 	defer m.mu.Unlock()
 	f.EachPartition(func(x kgo.FetchTopicPartition) {
 		p := place{x.Topic, x.Partition}
+		var lost *kgo.ErrDataLoss
+		if errors.As(x.Err, &lost) || x.Err != nil && strings.Contains(x.Err.Error(), "crc") {
+			m.contradiction("%v: %s: %v", p, reader, x.Err)
+		}
 		if x.Err == nil {
 			key := fmt.Sprint(reader, p)
 			if x.HighWatermark < m.marks[key] {
@@ -133,7 +138,7 @@ func (m *model) check(p place, values []string) {
 	}
 	for how, said := range map[string]map[int64]string{"acknowledged": m.acked[p], "read": m.seen[p]} {
 		for offset, v := range said {
-			if offset >= int64(len(values)) || values[offset] != v {
+			if offset < 0 || offset >= int64(len(values)) || values[offset] != v {
 				m.contradiction("%v: %s was %s at offset %d and is not there", p, v, how, offset)
 				return
 			}
