@@ -17,7 +17,7 @@ CACHE    := $(CURDIR)/.cache
 LINT_VERSION := v2.15.0
 LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench lint fuzz demo docs vulncheck clean
+.PHONY: help run build test test-long test-clients test-franz test-franz-cluster bench lint fuzz demo docs vulncheck clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
