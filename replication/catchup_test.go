@@ -3,12 +3,14 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"quorumlog/log"
@@ -273,4 +275,55 @@ func TestTailThatMayBeAcknowledgedIsKept(t *testing.T) {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
+}
+
+// While a log is sent as files, more is written than is ever sent entry by entry: what was written then still goes entry
+// by entry, or the follower would get files for ever.
+func TestCatchingUpEndsHoweverMuchIsWrittenMeanwhile(t *testing.T) {
+	c := newCluster(t, 4*time.Second)
+	lead := c.leader()
+	fill(t, lead, 8)
+	c.settled()
+	away := lead.node.ID%3 + 1
+	c.stop(away)
+	fillMore(t, lead, 16)
+	var streams atomic.Int64
+	c.net.streams = func(conn net.Conn) net.Conn {
+		streams.Add(1)
+		fillMore(t, lead, lead.log().Segments()+8) // four times the tail
+		return conn
+	}
+	p := c.start(away)
+	await(t, p, "it to catch up", func() bool { return streams.Load() > 0 && p.HighWatermark() == lead.HighWatermark() })
+	c.settled()
+	if n := streams.Load(); n != 1 {
+		t.Errorf("%d transfers", n)
+	}
+}
+
+func TestWhoIsFedIsLeftToTheNextTransferWhereThatIsFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f feeding
+		lacks := map[uint64]int64{10: 100, 20: 200, 30: 90, 40: 10, 50: 1000}
+		expect := func(what string, want uint64) {
+			t.Helper()
+			if got := f.from(); got != want {
+				t.Fatalf("%s: fed from %d, not %d", what, got, want)
+			}
+		}
+		begin := func() { f.begin("a", 10, 100, 20) }
+		got := func(match uint64) { f.got("a", match, func(i uint64) int64 { return lacks[i] }, 20) }
+		expect("nobody", math.MaxUint64)
+		begin()
+		f.begin("b", 15, 100, 20)
+		expect("two", 10)
+		got(20)
+		expect("one goes on", 15)
+		got(40)
+		time.Sleep(stallLimit + time.Second)
+		expect("one has caught up and one does not answer", math.MaxUint64)
+		begin()
+		got(50)
+		expect("it falls behind ever more", math.MaxUint64)
+	})
 }

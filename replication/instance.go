@@ -25,6 +25,7 @@ type instance struct {
 	transport *GroupTransport
 	admission *admission
 	followers *followers
+	feeding   feeding
 	id        raft.ServerID
 }
 
@@ -84,10 +85,10 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	}
 	in.transport = p.node.Transport.add(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
-		load: in.store.load, durable: in.store.durable, refused: in.onRefused, maxBytes: p.node.Limits.RequestBytes,
+		load: in.store.load, durable: in.store.durable, onAnswer: in.onAnswer, onInstalled: in.onInstalled, maxBytes: p.node.Limits.RequestBytes,
 		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
 	})
-	in.store.tail = p.node.Limits.TailBytes
+	in.store.tail, in.store.fed = p.node.Limits.TailBytes, in.feeding.from
 	in.store.ships = func() bool { return p.node.Transport.segments.Load() != nil && in.admission.leads() }
 	var err error
 	in.raft, err = raft.NewRaft(raftConfig(id, p.node.Timing, p.logger), p.machine, in.store, in.stable, snapshots{p.machine}, in.transport)
@@ -194,9 +195,19 @@ func (in *instance) stop() {
 	in.store.durable.close()
 }
 
-// onRefused looks for damage in what a follower has refused: a leader does not check what it
-// sends, for speed. Only while it leads is what it reads not being overwritten.
-func (in *instance) onRefused(r *raft.AppendEntriesRequest) {
+// onInstalled is told that a member has got all segment files up to an entry.
+func (in *instance) onInstalled(id raft.ServerID, index uint64) {
+	in.feeding.begin(id, index, in.log.SizeAfter(index), in.store.tail)
+}
+
+// onAnswer is told of a member's answer to a request in its own term. It looks for damage in what
+// was refused: a leader does not check what it sends, for speed. Only while it leads is what it
+// reads not being overwritten.
+func (in *instance) onAnswer(id raft.ServerID, r *raft.AppendEntriesRequest, success bool) {
+	if success {
+		in.feeding.got(id, r.PrevLogEntry+uint64(len(r.Entries)), in.log.SizeAfter, in.store.tail)
+		return
+	}
 	if err := verify(r.Entries); err != nil && in.admission.leads() && in.raft.CurrentTerm() == r.Term {
 		in.store.failed(err)
 	}

@@ -26,7 +26,8 @@ type logStore struct {
 	hold func()
 	// ships reports whether this replica leads and can send segment files; nil for no.
 	ships func() bool
-	tail  int64 // bytes
+	tail  int64         // bytes
+	fed   func() uint64 // the last entry of who is fed behind the tail; see feeding
 
 	durable *durability
 	// leads reports whether Raft, whose main goroutine asks, leads.
@@ -58,7 +59,7 @@ func (s *logStore) LastIndex() (uint64, error) {
 // To a leader's Raft the log begins with its tail: a follower that needs more gets the segment
 // files. The tail is so long that a follower which merely lags is not taken for one.
 func (s *logStore) GetLog(index uint64, out *raft.Log) error {
-	if s.ships != nil && index+1 < s.log.TailIndex(s.tail) && index < s.applied() && s.ships() {
+	if s.ships != nil && index < s.fed() && index+1 < s.log.TailIndex(s.tail) && index < s.applied() && s.ships() {
 		return raft.ErrLogNotFound
 	}
 	e, release, err := s.log.Entry(index)

@@ -192,8 +192,9 @@ type GroupTransport struct {
 	load     func(*raft.Log) (release func(), err error)
 	maxBytes int         // of the entries of a request; 0 for no bound
 	durable  *durability // of the group's log; nil where entries are durable before they are sent
-	// refused is told of requests that a follower did not take, nil for nobody.
-	refused func(*raft.AppendEntriesRequest)
+	// onAnswer and onInstalled are told what members have taken, nil for nobody.
+	onAnswer    func(id raft.ServerID, r *raft.AppendEntriesRequest, success bool)
+	onInstalled func(id raft.ServerID, index uint64)
 
 	ship    func(to raft.ServerID, term uint64, s *shipment) (uint64, error)
 	receive func(shipHeader, net.Conn) error
@@ -279,9 +280,9 @@ func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, 
 	err := g.call(to, r, response)
 	if err == nil && response.Term == r.Term {
 		g.followers.answered(id, r, response, sent)
-	}
-	if err == nil && !response.Success && g.refused != nil {
-		g.refused(r)
+		if g.onAnswer != nil {
+			g.onAnswer(id, r, response.Success)
+		}
 	}
 	return err
 }
@@ -309,6 +310,7 @@ func (g *GroupTransport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress,
 	}
 	response.Term, response.Success = term, term == r.Term
 	if response.Success {
+		g.onInstalled(id, r.LastLogIndex)
 		g.followers.answered(id, &raft.AppendEntriesRequest{Term: r.Term, PrevLogEntry: r.LastLogIndex}, &raft.AppendEntriesResponse{Success: true}, sent)
 	}
 	return nil
