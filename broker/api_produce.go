@@ -19,8 +19,9 @@ import (
 // Produce (key 0), versions 3–13; 0–2 are advertised because librdkafka stops compressing
 // without them (KAFKA-18659), and are refused as Kafka refuses them: their format is gone.
 //
-// Decided in order: every batch is checked and proposed. Waited for: its commit. acks=1 is
-// answered like acks=all, as a group's commit is what makes a record durable.
+// Decided in order: every batch is checked and proposed. Waited for: with acks=all its commit, and
+// where min.insync.replicas is more than the majority that a commit needs, so many replicas; with
+// acks=1 the leader's disk.
 var _ = route(func(b *Broker) protocol.API {
 	return protocol.API{Key: 0, Min: 3, Max: 13, AdvertiseZero: true, Handle: b.produce}
 })
@@ -28,8 +29,10 @@ var _ = route(func(b *Broker) protocol.API {
 // produced is one partition's place in an answer, waiting for its batch.
 type produced struct {
 	out    *kmsg.ProduceResponseTopicPartition
-	append *replication.Append // nil where out already holds an error
+	append *replication.Outcome // nil where out already holds an error
 	key    replicaKey
+	p      *replication.Partition
+	need   int // replicas in sync that have to hold the batch after its commit, 0 for no more than that needs
 }
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
@@ -46,7 +49,7 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 			perr := err
 			if perr == nil {
 				p.key.topic = topic.ID
-				p.append, perr = b.propose(ctx, r, topic, &t.Partitions[j])
+				perr = b.propose(ctx, r, topic, &t.Partitions[j], &p)
 			}
 			if perr != nil {
 				p.fail(perr)
@@ -59,7 +62,7 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 	}
 	timeout := time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond
 	return protocol.Answer{Response: resp, Wait: func(ctx context.Context) {
-		if !awaitAppends(ctx, pending, timeout) {
+		if !b.awaitAppends(ctx, pending, timeout) || req.Acks == 1 {
 			r.KeepFrame() // the group may still hold batches that lie in it
 		}
 		b.nameLeaders(r, resp, pending)
@@ -95,33 +98,45 @@ func expectTopics(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) {
 }
 
 // propose checks one batch and hands it to its partition.
-func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition) (*replication.Append, error) {
+func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition, out *produced) error {
 	req := r.Body.(*kmsg.ProduceRequest)
 	if req.Acks < -1 || req.Acks > 1 {
-		return nil, kerr.InvalidRequiredAcks
+		return kerr.InvalidRequiredAcks
 	}
 	if isInternal(t.Name) && !isAdminClient(r.ClientID) {
-		return nil, refuse(kerr.InvalidTopicException, fmt.Sprintf("The topic '%s' is internal: clients may not produce to it.", t.Name))
+		return refuse(kerr.InvalidTopicException, fmt.Sprintf("The topic '%s' is internal: clients may not produce to it.", t.Name))
 	}
 	if b.disk.full() {
-		return nil, kerr.KafkaStorageError
+		return kerr.KafkaStorageError
 	}
 	x, err := b.replica(t, in.Partition)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	batch, err := b.admit(in.Records, x, req.Version)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p, err := b.replicas.ready(ctx, x)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if req.Acks == -1 && b.inSync(x) < x.settings().MinInSyncReplicas {
-		return nil, kerr.NotEnoughReplicas
+	out.p = p
+	if req.Acks == 1 {
+		out.append = p.AppendWritten(batch).Written()
+		return nil
 	}
-	return p.Append(batch), nil
+	least := x.settings().MinInSyncReplicas
+	if req.Acks == -1 {
+		if b.inSync(x) < least {
+			return kerr.NotEnoughReplicas
+		}
+		if least > len(x.placement().Replicas)/2+1 {
+			out.need = least
+		}
+	}
+	out.append = &p.Append(batch).Outcome
+	return nil
 }
 
 // maxDecompressed bounds what a client's batch may unpack to, bytes.
@@ -205,7 +220,7 @@ func unacknowledged(r *protocol.Request, pending []produced) protocol.Answer {
 func isAdminClient(id *string) bool { return id != nil && *id == "__admin_client" }
 
 // awaitAppends fills in the results, and reports whether all batches are settled.
-func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration) bool {
+func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout time.Duration) bool {
 	var timer *time.Timer
 	settled, expired := true, false
 	for i := range pending {
@@ -236,7 +251,54 @@ func awaitAppends(ctx context.Context, pending []produced, timeout time.Duration
 		p.fail(kerr.RequestTimedOut)
 		settled = false
 	}
+	b.awaitReplicas(ctx, pending, timeout)
 	return settled
+}
+
+// awaitReplicas waits until batches that are committed are also held by min.insync.replicas, where
+// that is more than a commit needs, or the replicas in sync are fewer: then the producer is told so
+// though the batch stays, as in Kafka. timeout is counted anew.
+func (b *Broker) awaitReplicas(ctx context.Context, pending []produced, timeout time.Duration) {
+	var expired <-chan time.Time
+	for i := range pending {
+		p := &pending[i]
+		if p.need == 0 || p.out.ErrorCode != 0 {
+			continue
+		}
+		if expired == nil {
+			expired = time.After(timeout)
+		}
+		if err := b.awaitHeld(ctx, p, expired); err != nil {
+			p.out.BaseOffset, p.out.LogAppendTime, p.out.LogStartOffset = -1, -1, -1
+			p.fail(err)
+		}
+	}
+}
+
+// heldInterval is how often who waits for replicas looks whether they are in sync still.
+const heldInterval = 100 * time.Millisecond
+
+func (b *Broker) awaitHeld(ctx context.Context, p *produced, expired <-chan time.Time) error {
+	r, _ := p.append.Result()
+	for {
+		held, news := p.p.HeldBy(r.Index)
+		switch {
+		case news == nil:
+			return kerr.NotLeaderForPartition
+		case held >= p.need:
+			return nil
+		case len(b.inSyncNow(p.p)) < p.need:
+			return kerr.NotEnoughReplicasAfterAppend
+		}
+		select {
+		case <-news:
+		case <-time.After(heldInterval):
+		case <-expired:
+			return kerr.RequestTimedOut
+		case <-ctx.Done():
+			return kerr.RequestTimedOut
+		}
+	}
 }
 
 // finish reports whether the group is done with the batch's memory: after an error it may not be.

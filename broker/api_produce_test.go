@@ -173,3 +173,40 @@ func TestTimestampsBeyondTheTopicsBoundsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A commit needs a majority. Where min.insync.replicas asks for more, the producer waits for so many, and is told when
+// they are too few after all, though the batch stays.
+func TestMoreReplicasThanAMajorityAreWaitedForAfterTheAppend(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	r, err := c.admin().CreateTopic(t.Context(), 1, 3, map[string]*string{"min.insync.replicas": ptr("3")}, "t")
+	if err != nil {
+		t.Fatal(err, r.ErrMessage)
+	}
+	lead, x := c.leads("t", 0)
+	if got := lead.produced(produceRequest("t", batchOf("all"))); got.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(got.ErrorCode))
+	}
+	slow := c.node(lead.id%3 + 1)
+	if err := slow.replicas.get(x.key.topic, 0).partition().Close(); err != nil {
+		t.Fatal(err)
+	}
+	q := produceRequest("t", batchOf("two"))
+	q.TimeoutMillis = 200
+	if got := lead.produced(q); got.ErrorCode != kerr.RequestTimedOut.Code {
+		t.Errorf("held by two of three: %v", kerr.ErrorForCode(got.ErrorCode))
+	}
+	told := make(chan int16)
+	go func() { told <- lead.produced(produceRequest("t", batchOf("fewer"))).ErrorCode }()
+	for x.partition().HighWatermark() < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	c.stop(slow)
+	if got := <-told; got != kerr.NotEnoughReplicasAfterAppend.Code {
+		t.Errorf("a replica is gone: %v", kerr.ErrorForCode(got))
+	}
+	q = produceRequest("t", batchOf("written"))
+	q.Acks = 1
+	if got := lead.produced(q); got.ErrorCode != 0 || got.BaseOffset != 3 {
+		t.Errorf("acks=1: %v at %d", kerr.ErrorForCode(got.ErrorCode), got.BaseOffset)
+	}
+}

@@ -8,14 +8,21 @@ import (
 	"quorumlog/record"
 )
 
-// Append is a proposal on its way. Duplicates of a batch in flight share one.
-type Append struct {
-	data []byte
+// Outcome is what becomes of a batch. Result may be called when Done is closed.
+type Outcome struct {
 	done chan struct{}
 
 	// Guarded by the partition's mu until done is closed, constant afterwards.
 	result AppendResult
 	err    error
+}
+
+// Append is a proposal on its way; its outcome is that of the commit. Duplicates of a batch in
+// flight share one.
+type Append struct {
+	Outcome
+	data    []byte
+	written *Outcome // see AppendWritten; nil where nobody asked
 
 	// The tentative producer table's, guarded by the partition's mu.
 	settled bool
@@ -28,13 +35,24 @@ type AppendResult struct {
 	LogAppendTime int64 // ms, -1 when the records carry the producer's time
 	StartOffset   int64 // of the log
 	Duplicate     bool  // the batch had been appended before
+	// Index is the batch's Raft index, for HeldBy; 0 for a duplicate, and before it is committed.
+	Index uint64
 }
 
 // Done is closed when the outcome is known: the batch is committed and applied, or never mind.
-func (a *Append) Done() <-chan struct{} { return a.done }
+func (o *Outcome) Done() <-chan struct{} { return o.done }
 
 // Result is the outcome; it may be called after Done.
-func (a *Append) Result() (AppendResult, error) { return a.result, a.err }
+func (o *Outcome) Result() (AppendResult, error) { return o.result, o.err }
+
+// Written is the outcome for who is content with this leader's disk (acks=1): a later leader may
+// not have the batch. The batch's memory stays in use until Done of the Append itself.
+func (a *Append) Written() *Outcome {
+	if a.written == nil {
+		return &a.Outcome
+	}
+	return a.written
+}
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
@@ -47,17 +65,28 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // hold it.
 func (p *Partition) Append(b record.Batch) *Append {
 	if len(b) < record.HeaderSize {
-		return &Append{done: closed, err: record.ErrShort}
+		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
 	return p.propose(&Append{data: b})
 }
 
+// AppendWritten is Append for who waits for Written.
+func (p *Partition) AppendWritten(b record.Batch) *Append {
+	if len(b) < record.HeaderSize {
+		return refused(record.ErrShort)
+	}
+	b.SetBaseOffset(-1)
+	return p.propose(&Append{data: b, written: &Outcome{done: make(chan struct{})}})
+}
+
+func refused(err error) *Append { return &Append{Outcome: Outcome{done: closed, err: err}} }
+
 func (p *Partition) propose(a *Append) *Append {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.awaitRoom(len(a.data)); err != nil {
-		return &Append{done: closed, err: err}
+		return refused(err)
 	}
 	if idempotent(a.data) {
 		if earlier := p.checkSequence(record.Batch(a.data)); earlier != nil {
@@ -66,6 +95,7 @@ func (p *Partition) propose(a *Append) *Append {
 	}
 	a.done = make(chan struct{})
 	p.proposals.push(a)
+	p.written.asked(a)
 	// This never blocks: see maxInflight. Raft's future tells nothing that the state machine or
 	// the role does not tell: see settle.
 	p.inst.Load().raft.ApplyLog(raft.Log{Data: a.data, Extensions: p.mark}, 0)
@@ -79,7 +109,7 @@ func (p *Partition) checkSequence(b record.Batch) *Append {
 	twin, dup, err := p.proposals.check(b, p.machine.producers)
 	switch {
 	case err != nil:
-		return &Append{done: closed, err: err}
+		return refused(err)
 	case twin != nil:
 		return twin
 	case dup != nil:
@@ -87,7 +117,7 @@ func (p *Partition) checkSequence(b record.Batch) *Append {
 		if b.IsLogAppendTime() {
 			r.LogAppendTime = dup.Timestamp
 		}
-		return &Append{done: closed, result: r}
+		return &Append{Outcome: Outcome{done: closed, result: r}}
 	}
 	return nil
 }
@@ -144,6 +174,8 @@ func (p *Partition) onApplied(logs []*raft.Log, e effects) {
 		}
 		if a := p.proposals.pop(l.Data); a != nil {
 			a.result = p.resultOf(a)
+			a.result.Index = l.Index
+			a.tellWritten(a.result, nil)
 			done = append(done, a)
 		}
 	}
@@ -195,6 +227,7 @@ func (p *Partition) resultOf(a *Append) AppendResult {
 // fail answers proposals whose outcome this replica will not learn.
 func fail(lost []*Append, err error) {
 	for _, a := range lost {
+		a.tellWritten(AppendResult{}, err)
 		a.err = err
 		close(a.done)
 	}

@@ -15,6 +15,7 @@ type durability struct {
 	last   func() uint64 // the last entry written
 	sync   func() error  // makes everything written before durable
 	failed func(error)   // is told when a background sync fails
+	told   func(uint64)  // is told how far the log is on disk; it must not block
 
 	index atomic.Uint64 // the last entry known to be on disk
 
@@ -26,8 +27,8 @@ type durability struct {
 	err        error // of a sync: nothing is known of what is on disk since
 }
 
-func newDurability(last func() uint64, sync func() error, failed func(error)) *durability {
-	d := &durability{last: last, sync: sync, failed: failed}
+func newDurability(last func() uint64, sync func() error, failed func(error), told func(uint64)) *durability {
+	d := &durability{last: last, sync: sync, failed: failed, told: told}
 	d.turned.L = &d.mu
 	d.index.Store(last())
 	return d
@@ -85,6 +86,7 @@ func (d *durability) round() {
 		d.err = err
 	} else {
 		d.index.Store(last)
+		d.told(last)
 	}
 	d.turned.Broadcast()
 }

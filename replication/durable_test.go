@@ -23,7 +23,7 @@ func newSlowDisk(written uint64) (*slowDisk, *durability, *[]error) {
 		end := make(chan error)
 		d.syncs <- end
 		return <-end
-	}, func(err error) { *failures = append(*failures, err) })
+	}, func(err error) { *failures = append(*failures, err) }, func(uint64) {})
 	d.written.Store(written)
 	return d, dur, failures
 }

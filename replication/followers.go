@@ -24,6 +24,7 @@ type followers struct {
 	term  uint64
 	since time.Time // of the first answer in this term
 	m     map[raft.ServerID]*follower
+	news  chan struct{} // closed with the next answer; nil while nobody waits
 }
 
 type follower struct {
@@ -60,6 +61,10 @@ func (f *followers) answered(id raft.ServerID, r *raft.AppendEntriesRequest, ans
 	if x == nil {
 		x = &follower{}
 		f.m[id] = x
+	}
+	if f.news != nil {
+		close(f.news)
+		f.news = nil
 	}
 	x.LastContact = f.now()
 	switch {
@@ -105,6 +110,16 @@ func (f *followers) of(term uint64, id raft.ServerID) Follower {
 		return x.Follower
 	}
 	return Follower{}
+}
+
+// next is closed with the next answer of any member.
+func (f *followers) next() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.news == nil {
+		f.news = make(chan struct{})
+	}
+	return f.news
 }
 
 // begun returns when the first answer in this term came, now where none has.

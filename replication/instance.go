@@ -70,8 +70,9 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	in.followers = newFollowers(l.LastIndex, p.node.now)
 	in.store = &logStore{log: l, current: p.current, applied: p.machine.appliedIndex, hold: in.stable.setHolding}
 	in.store.leads = in.admission.leads
+	in.store.writing = p.written.store
 	in.store.failed = func(err error) { p.onWriteError(err) }
-	in.store.durable = newDurability(l.LastIndex, l.Sync, in.store.failed)
+	in.store.durable = newDurability(l.LastIndex, l.Sync, in.store.failed, p.onDurable)
 	if err := in.bootstrap(p.config.Voters, p.node.self()); err != nil {
 		return nil, err
 	}

@@ -30,3 +30,19 @@ func (p *Partition) InSync(now time.Time) []int32 {
 	}
 	return nodes
 }
+
+// HeldBy returns how many voters have an entry that is committed, this leader included, and a
+// channel that is closed when that may have changed; 0 and nil where this replica does not lead.
+func (p *Partition) HeldBy(index uint64) (n int, news <-chan struct{}) {
+	in, m, leading := p.membership()
+	if !leading {
+		return 0, nil
+	}
+	news = in.followers.next()
+	for _, s := range m.Servers {
+		if s.Suffrage == raft.Voter && (s.ID == m.self || m.follower(s.ID).Match >= index) {
+			n++
+		}
+	}
+	return n, news
+}

@@ -18,6 +18,8 @@ type logStore struct {
 	log *log.Log
 	// current reports whether a proposal's mark belongs to the leadership of this term.
 	current func(mark []byte, term uint64) bool
+	// writing is told of every proposal before it is written; nil for nobody.
+	writing func(index uint64, data []byte)
 	// failed is told of every write that did not succeed.
 	failed func(error)
 	// applied returns the index up to which nothing may ever be removed.
@@ -143,6 +145,9 @@ func (s *logStore) store(logs []*raft.Log) error {
 			return err
 		}
 		later = later && kind == log.KindData
+		if s.writing != nil && len(l.Extensions) > 0 && len(l.Data) > 0 {
+			s.writing(l.Index, l.Data)
+		}
 		s.entries = append(s.entries, log.Entry{Index: l.Index, Term: l.Term, Kind: kind, Data: l.Data})
 	}
 	before := s.log.LastIndex()

@@ -26,7 +26,7 @@ func testStore(t *testing.T, valid *bool) (*logStore, *[]error) {
 		leads:  func() bool { return false },
 		failed: func(err error) { *failures = append(*failures, err) },
 	}
-	s.durable = newDurability(l.LastIndex, l.Sync, s.failed)
+	s.durable = newDurability(l.LastIndex, l.Sync, s.failed, func(uint64) {})
 	return s, failures
 }
 

@@ -58,6 +58,7 @@ type Partition struct {
 	proposals      proposals
 	role
 
+	written    written
 	looker     looker
 	watchers   watchers
 	due        due
@@ -173,6 +174,7 @@ func (p *Partition) shutdown() error {
 	p.cancelDue()
 	in := p.inst.Load()
 	in.stop()
+	p.written.idle.Wait()
 	var err error
 	if !p.removing.Load() {
 		err = p.Checkpoint()

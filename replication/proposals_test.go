@@ -10,7 +10,7 @@ import (
 )
 
 func inflight(q *proposals, b record.Batch) *Append {
-	a := &Append{data: b, done: make(chan struct{})}
+	a := &Append{Outcome: Outcome{done: make(chan struct{})}, data: b}
 	q.push(a)
 	return a
 }
