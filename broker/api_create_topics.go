@@ -59,6 +59,9 @@ func (b *Broker) createTopic(ctx context.Context, in *kmsg.CreateTopicsRequestTo
 		out.NumPartitions, out.ReplicationFactor = int32(len(t.Partitions)), int16(len(t.Partitions[0].Replicas))
 		if !dry {
 			out.TopicID = t.ID
+			if out.ReplicationFactor == 2 {
+				b.log.Warn("a topic has two replicas: a majority of two is both, so that it stands still when either is down; three survive one", "topic", t.Name)
+			}
 		}
 	}
 	out.Configs = b.createdConfigs(spec.Configs)

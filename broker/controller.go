@@ -76,11 +76,12 @@ func (b *Broker) fenceBrokers(ctx context.Context, patient bool) error {
 	return errors.Join(errs...)
 }
 
-// alignMetadataGroup has every broker follow the metadata log. Voters stay voters, also with a
-// new data directory.
+// alignMetadataGroup has every broker follow the metadata log, and nobody else without a vote.
+// Voters stay voters, also with a new data directory.
 func (b *Broker) alignMetadataGroup(ctx context.Context) error {
-	want := b.meta.Members()
-	for _, n := range b.meta.Image().Brokers() {
+	im := b.meta.Image()
+	want := slices.DeleteFunc(b.meta.Members(), func(m cluster.Member) bool { return !m.Voter && im.Broker(m.Node) == nil })
+	for _, n := range im.Brokers() {
 		i := slices.IndexFunc(want, func(m cluster.Member) bool { return m.Node == n.ID })
 		if i < 0 {
 			want = append(want, cluster.Member{Node: n.ID})

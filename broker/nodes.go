@@ -181,10 +181,16 @@ func (b *Broker) watchNodes() {
 	}
 }
 
-// memberIDs are the nodes that belong to the cluster: those registered, and the voters, which
-// may not be yet.
+// memberIDs are the nodes that belong to the cluster: those registered, and the members of the
+// metadata group, which may not be yet; as configured, while this node knows none.
 func (b *Broker) memberIDs(im *cluster.Image) []int32 {
-	ids := slices.Collect(maps.Keys(b.addresses))
+	var ids []int32
+	for _, m := range b.meta.Members() {
+		ids = append(ids, m.Node)
+	}
+	if len(ids) == 0 {
+		ids = slices.Collect(maps.Keys(b.addresses))
+	}
 	for _, n := range im.Brokers() {
 		if !slices.Contains(ids, n.ID) {
 			ids = append(ids, n.ID)

@@ -78,16 +78,21 @@ func registrationRequest(me cluster.Broker) (*kmsg.BrokerRegistrationRequest, er
 	if me.RaftAddress == "" {
 		return req, nil
 	}
-	host, text, err := net.SplitHostPort(me.RaftAddress)
+	host, port, err := splitAddress(me.RaftAddress)
 	if err != nil {
 		return nil, err
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return nil, err
-	}
-	req.Listeners = append(req.Listeners, kmsg.BrokerRegistrationRequestListener{Name: peerListener, Host: host, Port: uint16(port)})
+	req.Listeners = append(req.Listeners, kmsg.BrokerRegistrationRequestListener{Name: peerListener, Host: host, Port: port})
 	return req, nil
+}
+
+func splitAddress(addr string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
 }
 
 // brokerRegistration is the controller's side.

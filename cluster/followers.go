@@ -27,8 +27,8 @@ type follower struct {
 	// match is the last index up to which its log is known to be the leader's, matchTerm the term
 	// of that entry.
 	match, matchTerm uint64
-	// contact is when it answered last.
-	contact time.Time
+	// contact is when it answered last, caughtUp when it last answered with all that was committed.
+	contact, caughtUp time.Time
 	// sample is the last request that it answered.
 	sample raft.AppendEntriesRequest
 	// told is the commit index that it knows of; telling is set while it is being told another.
@@ -82,6 +82,9 @@ func (f *followers) note(id raft.ServerID, term uint64, what func(*follower)) {
 	}
 	x := f.by[id]
 	what(&x)
+	if x.match > 0 && x.match >= f.commit {
+		x.caughtUp = x.contact
+	}
 	f.by[id] = x
 	close(f.news)
 	f.news = make(chan struct{})

@@ -268,17 +268,34 @@ type Quorum struct {
 	Committed, Applied, Last uint64
 	// Voters elect and commit; Observers only follow the log.
 	Voters, Observers []Voter
+	// Followers are the members that have answered this node in its term as the leader, by node id.
+	Followers map[int32]Follower
+}
+
+// Follower is what the leader knows of another member.
+type Follower struct {
+	Match uint64 // the last entry that it is known to have, 0 while unknown
+	// LastContact is when it answered last, CaughtUp when it last had all that was committed.
+	LastContact, CaughtUp time.Time
 }
 
 // Quorum describes the group.
 func (m *Metadata) Quorum() Quorum {
 	q := Quorum{Committed: m.raft.CommitIndex(), Applied: m.raft.AppliedIndex(), Last: m.raft.LastIndex()}
 	q.Leader, q.Term = m.Leader()
+	var known map[raft.ServerID]follower
+	if m.raft.State() == raft.Leader {
+		known, _ = m.followers.now(q.Term)
+		q.Followers = map[int32]Follower{}
+	}
 	for _, s := range m.servers() {
 		if s.Suffrage == raft.Voter {
 			q.Voters = append(q.Voters, voterOf(s))
 		} else {
 			q.Observers = append(q.Observers, voterOf(s))
+		}
+		if x, ok := known[s.ID]; ok {
+			q.Followers[nodeOf(s.Address)] = Follower{Match: x.match, LastContact: x.contact, CaughtUp: x.caughtUp}
 		}
 	}
 	return q

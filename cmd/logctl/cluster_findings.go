@@ -55,7 +55,7 @@ func (c *checkup) quorumFindings() []finding {
 		}
 	}
 	if len(lost) == 0 {
-		return nil
+		return c.twoFindings()
 	}
 	voters := len(c.quorum.Voters)
 	spare := "if one more fails, the cluster stands still"
@@ -65,6 +65,15 @@ func (c *checkup) quorumFindings() []finding {
 	return []finding{{Kind: "quorum", Problem: true, Brokers: lost,
 		What:   fmt.Sprintf("%d of %d voters of the metadata quorum %s down: %s; %s", len(lost), voters, be(len(lost)), join(lost), spare),
 		Remedy: "start node " + join(lost)}}
+}
+
+// twoFindings warns of a cluster of two: it looks like a spare one and is none.
+func (c *checkup) twoFindings() []finding {
+	if len(c.quorum.Voters) != 2 {
+		return nil
+	}
+	return []finding{{Kind: "two_voters", What: "the metadata quorum has two voters, and a majority of two is both: if either fails the cluster stands still, and of two nodes neither judges the other down",
+		Remedy: "run three voters, which survive the loss of one, or one"}}
 }
 
 func unlessEmpty(before, s string) string {
@@ -136,8 +145,11 @@ func (c *checkup) unregistered() []int32 {
 }
 
 func (c *checkup) partitionFindings() []finding {
-	var leaderless, few, under, elsewhere, moving []kadm.PartitionDetail
+	var leaderless, few, under, elsewhere, moving, two []kadm.PartitionDetail
 	for _, p := range c.partitions {
+		if len(p.Replicas) == 2 && !c.moving.Lookup(p.Topic, p.Partition) {
+			two = append(two, p)
+		}
 		if c.moving.Lookup(p.Topic, p.Partition) {
 			moving = append(moving, p)
 		}
@@ -161,6 +173,7 @@ func (c *checkup) partitionFindings() []finding {
 	add("no_leader", true, leaderless, " without a leader: neither read nor written", c.start(leaderless, "logctl partition list --no-leader shows where they are"))
 	add("under_min_isr", true, few, " with fewer replicas in sync than min.insync.replicas: writing with acks=all fails", c.start(few, "wait until replicas have caught up; logctl partition list --under-replicated"))
 	add("under_replicated", true, under, " with replicas that are not in sync", c.start(under, "wait until they have caught up; logctl partition list --under-replicated"))
+	add("two_replicas", false, two, " with two replicas: a majority of two is both, so that they stand still when either is down", "give them a third: logctl partition move TOPIC:PARTITION --to A,B,C")
 	add("leader_elsewhere", false, elsewhere, " not led by the first replica", "logctl partition leaders")
 	add("moving", false, moving, " being moved", "logctl partition reassign --status")
 	return all

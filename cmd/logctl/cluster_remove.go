@@ -92,7 +92,7 @@ func (v *clusterView) removable(id int32) error {
 	if b == nil {
 		return nil // the cluster may know of it, and not tell
 	}
-	if !b.fenced {
+	if !b.fenced && len(v.brokers) > 2 { // of two, neither is ever judged down: the cluster looks itself
 		return refused("broker %d at %s runs; stop it first, as it would only register again", id, hostPort(b.host, b.port))
 	}
 	return nil

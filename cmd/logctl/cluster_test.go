@@ -50,6 +50,8 @@ func TestHealthFindsWhatIsWrong(t *testing.T) {
 	few := checked([]int32{3}, detail("t", 0, 1, []int32{1, 3}, []int32{1}), detail("u", 0, 1, []int32{1, 3}, []int32{1}))
 	few.minISR["t"] = 2
 	few.quorum = nil
+	two := checked(nil)
+	two.quorum.Voters = []memberView{{ID: 1}, {ID: 2}}
 	alone := checked(nil, detail("t", 0, 1, []int32{1}, []int32{1}))
 	alone.minISR["t"] = 2 // as much as there can be is asked for
 	for _, w := range []struct {
@@ -62,10 +64,11 @@ func TestHealthFindsWhatIsWrong(t *testing.T) {
 		{"a controller that fetches no more", staleController, "quorum"},
 		{"a broker that is down", checked([]int32{2}), "quorum broker_down"},
 		{"a broker that answers the cluster alone", silent, "broker_unreachable"},
-		{"a broker that is unknown", checked(nil, detail("t", 0, 1, []int32{1, 9}, []int32{1})), "broker_missing under_replicated"},
+		{"a broker that is unknown", checked(nil, detail("t", 0, 1, []int32{1, 9}, []int32{1})), "broker_missing under_replicated two_replicas"},
 		{"a partition without a leader", checked([]int32{3}, detail("t", 0, -1, []int32{3}, nil)), "quorum broker_down no_leader"},
-		{"too few in sync to write", few, "broker_down under_min_isr under_replicated"},
+		{"too few in sync to write", few, "broker_down under_min_isr under_replicated two_replicas"},
 		{"one replica, of which two are wanted", alone, ""},
+		{"two voters", two, "two_voters"},
 		{"a leader elsewhere", checked(nil, detail("t", 0, 3, all, all)), "leader_elsewhere"},
 		{"what is being moved", moving, "moving"},
 	} {
@@ -100,7 +103,7 @@ func TestHealthSaysWhatToDo(t *testing.T) {
 
 func TestClusterHealthIsAnExitStatus(t *testing.T) {
 	c := newFakeCluster(t, 3, healthy(0, 1), &fakePartition{1, []int32{0, 1}, []int32{0, 1}})
-	if h := decode[clusterHealth](c.ok("cluster", "health", "-o", "json")); !h.Healthy || len(h.Findings) != 1 || h.Findings[0].Kind != "leader_elsewhere" {
+	if h := decode[clusterHealth](c.ok("cluster", "health", "-o", "json")); !h.Healthy || kinds(h.Findings) != "two_replicas leader_elsewhere" {
 		t.Errorf("health %+v", h)
 	}
 	c.ok("cluster", "health").says("nothing is wrong", "logctl partition leaders")

@@ -112,6 +112,9 @@ func (t *topicCreate) report(names []string, answers kadm.CreateTopicResponses) 
 			if t.dryRun {
 				result = "would be created"
 			}
+			if out.ReplicationFactor == 2 {
+				t.note("warning: topic %q has two replicas, and a majority of two is both: it stands still when either is down; three survive one", name)
+			}
 			table.Row(name, out.Partitions, out.ReplicationFactor, render.Styled(render.Good, result))
 		case exists && t.ifNotExists:
 			table.Row(name, "", "", "exists")
