@@ -17,7 +17,7 @@ CACHE    := $(CURDIR)/.cache
 LINT_VERSION := v2.15.0
 LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: help run build test test-long test-clients test-franz test-franz-cluster bench lint fuzz demo docs vulncheck clean
+.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench lint fuzz demo docs vulncheck clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-franz-cluster: build ## the same against three brokers, half a million reco
 
 test-long: ## faults injected into a cluster at random for LONG=10m each of 3 seeds
 	for i in 1 2 3; do METAMORPHIC=$(LONG) go test $(RACE) -count=1 -timeout 2h -v ./test/faults; done
+
+torture: ## whatever can be done to three processes, their network and disks, one after the other; a table, ten minutes
+	TORTURE=1 go test -count=1 -timeout 60m -v -run '^TestTorture' ./test/faults
 
 bench: ## benchmarks (PKG=./record BENCH=Validate for some)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)

@@ -45,6 +45,11 @@ func Start(t testing.TB, args ...string) *Broker {
 	return b
 }
 
+// Prepare makes the place of a broker and starts nothing; the arguments are those of Start.
+func Prepare(t testing.TB, args ...string) *Broker {
+	return newBroker(t, "127.0.0.1:0", args)
+}
+
 func newBroker(t testing.TB, raft string, args []string) *Broker {
 	b := &Broker{Addr: "127.0.0.1:0", Dir: t.TempDir(), t: t, raft: raft, args: args}
 	t.Cleanup(func() {
@@ -75,6 +80,13 @@ func (b *Broker) Kill() {
 	b.wait()
 }
 
+// Destroy is Kill for a process that may have ended by itself, because of what was done to it.
+func (b *Broker) Destroy() {
+	b.t.Helper()
+	_ = b.proc.cmd.Process.Kill()
+	b.wait()
+}
+
 // Stop ends the process with SIGTERM, which must make it exit with status 0 within ten seconds.
 func (b *Broker) Stop() {
 	b.t.Helper()
@@ -96,6 +108,9 @@ func (b *Broker) Resume() {
 	b.signal(syscall.SIGCONT)
 }
 
+// DataDir is the data directory.
+func (b *Broker) DataDir() string { return b.Dir }
+
 // Running reports whether there is a process.
 func (b *Broker) Running() bool { return b.proc != nil }
 
@@ -107,12 +122,12 @@ func (b *Broker) Log() string { return b.proc.log.String() }
 
 func (b *Broker) start() {
 	b.t.Helper()
-	b.spawn()
-	b.awaitReady()
+	b.Spawn()
+	b.AwaitReady()
 }
 
-// spawn starts the process and does not wait for it.
-func (b *Broker) spawn() {
+// Spawn starts the process and does not wait for it.
+func (b *Broker) Spawn() {
 	b.t.Helper()
 	args := append([]string{
 		"--listen", b.Addr, "--data-dir", b.Dir, "--raft-listen", b.raft, "--admin-listen", "127.0.0.1:0", "--log-format", "json",
@@ -129,7 +144,8 @@ func (b *Broker) spawn() {
 	})
 }
 
-func (b *Broker) awaitReady() {
+// AwaitReady returns when the process serves clients.
+func (b *Broker) AwaitReady() {
 	b.t.Helper()
 	p := b.proc
 	select {

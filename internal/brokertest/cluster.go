@@ -91,12 +91,12 @@ func (c *Cluster) StartAll() {
 	var started []*Broker
 	for _, b := range c.Nodes {
 		if !b.Running() {
-			b.spawn()
+			b.Spawn()
 			started = append(started, b)
 		}
 	}
 	for _, b := range started {
-		b.awaitReady()
+		b.AwaitReady()
 	}
 }
 

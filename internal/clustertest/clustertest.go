@@ -131,8 +131,21 @@ func (c *Cluster) Node(id int32) *Node { return c.Nodes[id-1] }
 // NewClient makes a client whose connections are part of the network.
 func (c *Cluster) NewClient(opts ...kgo.Opt) *kgo.Client {
 	c.t.Helper()
-	dial := c.Net.Dialer(Client)
-	own := []kgo.Opt{
+	var seeds []string
+	for _, x := range c.Nodes {
+		seeds = append(seeds, x.Addr)
+	}
+	own := append(ClientOpts(c.Net.Dialer(Client)), kgo.SeedBrokers(seeds...))
+	cl, err := kgo.NewClient(append(own, opts...)...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return cl
+}
+
+// ClientOpts makes a client dial in this way, and find its brokers again at once after a fault.
+func ClientOpts(dial func(ctx context.Context, address string) (net.Conn, error)) []kgo.Opt {
+	return []kgo.Opt{
 		kgo.Dialer(func(ctx context.Context, _, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
@@ -143,16 +156,6 @@ func (c *Cluster) NewClient(opts ...kgo.Opt) *kgo.Client {
 		kgo.RequestTimeoutOverhead(time.Second), kgo.FetchMaxWait(200 * time.Millisecond),
 		kgo.AlwaysRetryEOF(), kgo.UnknownTopicRetries(-1),
 	}
-	var seeds []string
-	for _, x := range c.Nodes {
-		seeds = append(seeds, x.Addr)
-	}
-	own = append(own, kgo.SeedBrokers(seeds...))
-	cl, err := kgo.NewClient(append(own, opts...)...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return cl
 }
 
 // now is the node's clock.
@@ -171,6 +174,9 @@ func (x *Node) SetClock(ahead time.Duration) { x.skew.Store(int64(ahead)) }
 
 // SetFull makes the node's disk full, or gives it room.
 func (x *Node) SetFull(full bool) { x.full.Store(full) }
+
+// DataDir is the node's data directory.
+func (x *Node) DataDir() string { return x.Dir }
 
 // Running reports whether the node was started and not stopped.
 func (x *Node) Running() bool { return x.opened != nil }

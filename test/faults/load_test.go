@@ -12,14 +12,17 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"quorumlog/internal/clustertest"
 )
+
+// cluster is what clients connect to: brokers in this process, or processes.
+type cluster interface {
+	NewClient(opts ...kgo.Opt) *kgo.Client
+}
 
 // load is clients that go on whatever happens to the cluster.
 type load struct {
 	m       *model
-	c       *clustertest.Cluster
+	c       cluster
 	topics  []*topic // that stay
 	stop    context.CancelFunc
 	still   context.CancelFunc // ends the writing
@@ -37,7 +40,7 @@ type topic struct {
 }
 
 // startLoad starts producers, readers, a consumer group, and groups that only commit.
-func startLoad(ctx context.Context, m *model, c *clustertest.Cluster, topics []*topic, seed uint64) *load {
+func startLoad(ctx context.Context, m *model, c cluster, topics []*topic, seed uint64) *load {
 	ctx, stop := context.WithCancel(ctx)
 	writing, still := context.WithCancel(ctx)
 	l := &load{m: m, c: c, topics: topics, stop: stop, still: still}

@@ -6,20 +6,16 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"quorumlog/internal/clustertest"
 	"quorumlog/internal/powerloss"
-	"quorumlog/log"
 )
 
 // fault happens to the cluster and is over when it returns.
@@ -250,123 +246,10 @@ func TestFaultsLoseNothing(t *testing.T) {
 	}
 	stop()
 	<-changing
-	finish(t, w, l, a)
-	t.Logf("%d faults, %d records acknowledged", happened, m.records())
-}
-
-// recovery is how long a cluster may take after the last fault until all is as it was.
-const recovery = time.Minute
-
-// finish waits until the cluster is whole again and checks everything that was said.
-func finish(t *testing.T, w *world, l *load, a *administrator) {
-	ctx, cancel := context.WithTimeout(t.Context(), recovery)
-	defer cancel()
-	defer a.cl.Close()
-	defer l.close()
-	if err := a.settle(ctx); err != nil {
-		t.Fatalf("moves are refused: %v", err)
-	}
-	l.stopProducing()
-	if err := l.flush(ctx); err != nil {
-		t.Fatalf("producers cannot write: %v", err)
-	}
-	if err := a.whole(ctx); err != nil {
-		t.Fatalf("the cluster is not whole: %v", err)
-	}
-	for l.undelivered() != "" {
-		if !pause(ctx, 50*time.Millisecond) {
-			t.Fatalf("the group did not get %s", l.undelivered())
-		}
-	}
-	ends, err := endsOf(ctx, w.adm, "one", "two")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for p, end := range ends {
-		values, err := readAll(ctx, w.c, p, end)
-		if err != nil {
-			t.Fatalf("%v: %v", p, err)
-		}
-		l.m.check(p, values)
-	}
-	l.close()
-	for _, x := range w.c.Nodes {
-		x.Stop()
-	}
-	for p, end := range ends {
-		same(t, w.c, p, end)
-	}
-}
-
-// endsOf is where partitions end, once all have leaders.
-func endsOf(ctx context.Context, adm *kadm.Client, topics ...string) (map[place]int64, error) {
-	for {
-		listed, err := adm.ListEndOffsets(ctx, topics...)
-		if err == nil {
-			err = listed.Error()
-		}
-		if err == nil {
-			ends := map[place]int64{}
-			listed.Each(func(o kadm.ListedOffset) { ends[place{o.Topic, o.Partition}] = o.Offset })
-			return ends, nil
-		}
-		if !pause(ctx, 50*time.Millisecond) {
-			return nil, err
-		}
-	}
-}
-
-// readAll reads a partition's values up to its end.
-func readAll(ctx context.Context, c *clustertest.Cluster, p place, end int64) ([]string, error) {
-	cl := c.NewClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(0)}}))
-	defer cl.Close()
-	var values []string
-	var gap error
-	for int64(len(values)) < end {
-		f := cl.PollFetches(ctx)
-		if err := f.Err0(); err != nil {
-			return nil, fmt.Errorf("after %d of %d records: %w", len(values), end, err)
-		}
-		f.EachRecord(func(r *kgo.Record) {
-			if r.Offset != int64(len(values)) {
-				gap = fmt.Errorf("offset %d where %d is due", r.Offset, len(values))
-			}
-			values = append(values, name(r.Value))
-		})
-		if gap != nil {
-			return nil, gap
-		}
-	}
-	return values, nil
-}
-
-// same compares the batches of all replicas, byte for byte.
-func same(t *testing.T, c *clustertest.Cluster, p place, end int64) {
-	var first string
+	var nodes []stopper
 	for _, x := range c.Nodes {
-		dirs, err := filepath.Glob(filepath.Join(x.Dir, "topics", p.topic+"-*", fmt.Sprint(p.partition)))
-		if err != nil || len(dirs) != 1 {
-			t.Fatalf("node %d: %v has %d directories: %v", x.ID, p, len(dirs), err)
-		}
-		batches, ended := log.Inspect(dirs[0])
-		var all []byte
-		next := int64(0)
-		for b := range batches {
-			if b.Kind == log.KindData && next < end {
-				all = append(all, b.Batch...)
-				next = b.Batch.NextOffset()
-			}
-		}
-		if err := ended(); err != nil {
-			t.Errorf("node %d: %v: %v", x.ID, p, err)
-		}
-		if next != end {
-			t.Errorf("node %d: %v ends at offset %d, committed is %d", x.ID, p, next, end)
-		}
-		if x.ID == 1 {
-			first = string(all)
-		} else if string(all) != first {
-			t.Errorf("%v is not the same on nodes 1 and %d", p, x.ID)
-		}
+		nodes = append(nodes, x)
 	}
+	finish(t, l, a, nodes)
+	t.Logf("%d faults, %d records acknowledged", happened, m.records())
 }

@@ -31,20 +31,20 @@ type model struct {
 	seen  map[place]map[int64]string // what readers saw
 	sent  map[string]int             // by producer and partition: how many records were produced
 	marks map[string]int64           // the high watermark last seen, by reader and partition
-	wrong bool
+	last  time.Time                  // when something was last acknowledged in partition 0 of the first topic
+	pause time.Duration              // the longest without
 }
 
 func newModel(t testing.TB) *model {
 	return &model{
 		t: t, acked: map[place]map[int64]string{}, seen: map[place]map[int64]string{},
-		sent: map[string]int{}, marks: map[string]int64{},
+		sent: map[string]int{}, marks: map[string]int64{}, last: time.Now(),
 	}
 }
 
-// contradiction fails the test; only the first few are told.
+// contradiction fails the test.
 func (m *model) contradiction(format string, args ...any) {
 	m.t.Errorf(format, args...)
-	m.wrong = true
 }
 
 // stream names what a producer writes to a partition, in order.
@@ -70,6 +70,26 @@ func (m *model) acknowledged(r *kgo.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note(m.acked, place{r.Topic, r.Partition}, r.Offset, name(r.Value), "acknowledged")
+	if r.Topic == "one" && r.Partition == 0 {
+		m.pause = max(m.pause, time.Since(m.last))
+		m.last = time.Now()
+	}
+}
+
+// acknowledgedLast is when that partition last acknowledged something.
+func (m *model) acknowledgedLast() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// pauses returns the longest time for which nothing was acknowledged in a partition since the last call.
+func (m *model) pauses() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pause
+	m.pause = 0
+	return p
 }
 
 func (m *model) note(in map[place]map[int64]string, p place, offset int64, value, how string) {

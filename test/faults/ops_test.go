@@ -89,7 +89,7 @@ func (a *administrator) addPartition(ctx context.Context) {
 func (a *administrator) move(ctx context.Context) {
 	t := a.l.topics[a.rnd.IntN(len(a.l.topics))]
 	var nodes []int32
-	for _, i := range a.rnd.Perm(len(a.l.c.Nodes)) {
+	for _, i := range a.rnd.Perm(3) {
 		nodes = append(nodes, int32(i+1))
 	}
 	var q kadm.AlterPartitionAssignmentsReq

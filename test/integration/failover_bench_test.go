@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"quorumlog/internal/brokertest"
+	"quorumlog/internal/netfault"
 )
 
 // attempt is how long a one-shot producer tries before the next one does.
@@ -21,10 +23,10 @@ const settled = 2 * time.Second
 
 // outage is how long one-shot producers cannot write to a topic: each is a new client that knows
 // all nodes, and writes one record.
-func outage(b *testing.B, c *brokertest.Cluster, topic string) time.Duration {
+func outage(b *testing.B, c *brokertest.Cluster, topic string, opts ...kgo.Opt) time.Duration {
 	begin := time.Now()
 	for time.Since(begin) < time.Minute {
-		if wrote(b, c, topic) {
+		if wrote(b, c, topic, opts) {
 			return time.Since(begin)
 		}
 	}
@@ -34,8 +36,8 @@ func outage(b *testing.B, c *brokertest.Cluster, topic string) time.Duration {
 
 // wrote makes one attempt. A client waits for what it has sent to a node that hangs, for seconds:
 // it is left alone with that.
-func wrote(b *testing.B, c *brokertest.Cluster, topic string) bool {
-	cl, err := kgo.NewClient(append(quick(), kgo.SeedBrokers(c.Addrs()...), kgo.DialTimeout(attempt))...)
+func wrote(b *testing.B, c *brokertest.Cluster, topic string, opts []kgo.Opt) bool {
+	cl, err := kgo.NewClient(slices.Concat(quick(), []kgo.Opt{kgo.SeedBrokers(c.Addrs()...), kgo.DialTimeout(attempt)}, opts)...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -67,9 +69,52 @@ func leaderOf(b *testing.B, c *brokertest.Cluster, topic string) *brokertest.Bro
 	return nil
 }
 
+// rounds is how often a fault is repeated.
+const rounds = 20
+
+// report tells how long writers could not write.
+func report(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Milliseconds()), "median-ms")
+	b.ReportMetric(float64(took[len(took)-1].Milliseconds()), "worst-ms")
+	b.ReportMetric(0, "ns/op")
+	b.Log(fmt.Sprint(took))
+}
+
+// BenchmarkOutageOfALeaderCutOff is BenchmarkOutage for a leader that neither the other nodes nor
+// the clients reach any more: nothing is refused, bytes just do not arrive.
+func BenchmarkOutageOfALeaderCutOff(b *testing.B) {
+	const clients = 100 // their place in the network
+	n := netfault.New()
+	c := brokertest.ClusterConfig{Nodes: 3, Net: n, Args: []string{"--set", "auto.leader.rebalance.enable=false"}}.Start(b)
+	for i, x := range c.Nodes {
+		n.Name(x.Addr, int32(i+1))
+	}
+	dial := n.Dialer(clients)
+	through := kgo.Dialer(func(ctx context.Context, _, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, attempt)
+		defer cancel()
+		return dial(ctx, address)
+	})
+	createReplicated(b, c, "t", 1)
+	outage(b, c, "t")
+	var took []time.Duration
+	for range rounds {
+		id := int32(slices.Index(c.Nodes, leaderOf(b, c, "t")) + 1)
+		time.Sleep(settled)
+		begin := time.Now()
+		n.Isolate(id)
+		n.Cut(id, clients)
+		outage(b, c, "t", through)
+		took = append(took, time.Since(begin))
+		n.Join(id)
+		n.Mend(id, clients)
+	}
+	report(b, took)
+}
+
 // BenchmarkOutage measures how long writers of a partition of three replicas notice a fault.
 func BenchmarkOutage(b *testing.B) {
-	const rounds = 20
 	stopped := make(chan struct{})
 	for _, f := range []struct {
 		name string
@@ -105,11 +150,7 @@ func BenchmarkOutage(b *testing.B) {
 				took = append(took, time.Since(begin))
 				f.undo(c, l)
 			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[rounds/2].Milliseconds()), "median-ms")
-			b.ReportMetric(float64(took[rounds-1].Milliseconds()), "worst-ms")
-			b.ReportMetric(0, "ns/op")
-			b.Log(fmt.Sprint(took))
+			report(b, took)
 		})
 	}
 }
