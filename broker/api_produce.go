@@ -123,6 +123,7 @@ func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.To
 	}
 	out.p = p
 	if req.Acks == 1 {
+		x.traffic.in(batch)
 		out.append = p.AppendWritten(batch).Written()
 		return nil
 	}
@@ -135,6 +136,7 @@ func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.To
 			out.need = least
 		}
 	}
+	x.traffic.in(batch)
 	out.append = &p.Append(batch).Outcome
 	return nil
 }

@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"quorumlog/broker/config"
 	"quorumlog/cluster"
@@ -89,6 +93,13 @@ type Broker struct {
 	apis        *protocol.Table
 	server      *protocol.Server
 	listener    net.Listener
+	adminServer *http.Server // nil where it is turned off
+	adminAddr   net.Addr
+	version     string
+	phase       atomic.Pointer[string] // what the start is at
+	serving     atomic.Bool            // the start is done: every field is set
+	errorCodes  *prometheus.CounterVec
+	elections   atomic.Int64 // of partitions, that this node won
 
 	ctx        context.Context // of background work
 	cancel     context.CancelFunc
@@ -100,6 +111,7 @@ type Broker struct {
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b := &Broker{
 		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.Now,
+		version: cfg.Version, errorCodes: newErrorCodes(),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -121,10 +133,14 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b.elector = newElector(b.id, b.nodes.alive)
 	b.apis = b.table()
 	b.registerInternal()
+	b.enter("the data directory is being opened")
 	if err := b.openStorage(); err != nil {
 		return nil, err
 	}
 	b.prepareReplicas()
+	if err := b.openAdmin(cfg.AdminListen); err != nil {
+		return nil, err
+	}
 	if err := b.openPeers(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -133,6 +149,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	}
 	b.openPartitions()
 	b.serve()
+	b.serving.Store(true)
 	return b, nil
 }
 
@@ -163,6 +180,7 @@ func (b *Broker) openStorage() error {
 // openMetadata joins the metadata group and registers this broker.
 func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	const group = "cluster"
+	b.enter("waiting for the other voters")
 	founders, err := b.founders(ctx, cfg)
 	if err != nil {
 		return err
@@ -199,6 +217,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	b.advertise = newAdvertiser(host, port, b.log)
+	b.enter("registering with the controller: a majority of the voters must run")
 	err = b.register(ctx, cluster.Broker{
 		ID: b.id, Incarnation: cluster.NewTopicID(nil).String(), Identity: b.dir.Identity(),
 		Host: b.registeredHost(host), Port: port, Rack: b.settings.String("broker.rack"), RaftAddress: b.raftAddress,
@@ -312,6 +331,7 @@ func (b *Broker) serve() {
 		MaxConnections:      int(b.settings.Int("max.connections")),
 		MaxConnectionsPerIP: int(b.settings.Int("max.connections.per.ip")),
 		IdleTimeout:         time.Duration(b.settings.Int("connections.max.idle.ms")) * time.Millisecond,
+		Answered:            b.countErrors,
 	})
 	b.background.Go(func() {
 		if err := b.server.Serve(b.listener); err != nil && !errors.Is(err, protocol.ErrServerClosed) {
@@ -359,6 +379,9 @@ func (b *Broker) closeParts() error {
 	b.cancel()
 	if b.listener != nil {
 		b.listener.Close()
+	}
+	if b.adminServer != nil {
+		errs = append(errs, b.adminServer.Close())
 	}
 	b.background.Wait()
 	if b.groups != nil {

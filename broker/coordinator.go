@@ -85,6 +85,9 @@ func (g groupTopics) OffsetsPartitions() int32 {
 // called in order for each partition.
 func (b *Broker) onRole(x *replica, p *replication.Partition, s replication.State) {
 	b.noteLeader(x, p, s)
+	if s.Leading {
+		b.elections.Add(1)
+	}
 	if x.topic != offsetsTopic {
 		return
 	}

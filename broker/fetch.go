@@ -44,6 +44,7 @@ type fetchResult struct {
 	preferred int32           // replica that the client should read from instead, -1 for this one
 	view      log.View
 	p         *replication.Partition
+	traffic   *traffic // of that partition
 }
 
 // run waits until the request can be answered and fills in the answer.
@@ -117,7 +118,7 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 	if err != nil {
 		return err
 	}
-	r.p, r.leader = p, p.State()
+	r.p, r.leader, r.traffic = p, p.State(), &x.traffic
 	if err := f.mayServe(r.leader, part.leaderEpoch); err != nil {
 		return err
 	}
@@ -206,6 +207,9 @@ func (f *fetching) answer() {
 			if r.view.Size > 0 {
 				served[known] = true
 			}
+		}
+		if r.view.Size > 0 {
+			r.traffic.bytesOut.Add(int64(r.view.Size))
 		}
 		k := part.key(f.byID)
 		k.partition = 0

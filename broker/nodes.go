@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,6 +93,7 @@ const findPause = 500 * time.Millisecond
 // findCluster learns the nodes of a running cluster from the first of --join that answers.
 func (b *Broker) findCluster(ctx context.Context, join []string) error {
 	for len(join) > 0 {
+		b.enter("looking for a node of the cluster to join: %s", strings.Join(join, ", "))
 		for _, addr := range join {
 			info, members, err := b.peers.Probe(ctx, addr)
 			if err != nil {
@@ -346,6 +348,7 @@ func (b *Broker) founders(ctx context.Context, cfg Config) ([]cluster.Voter, err
 		}
 		if time.Since(said) > foundersPatience {
 			said = time.Now()
+			b.enter("a new cluster begins when all its voters are there; waiting for %s", strings.Join(missing, ", "))
 			b.log.Warn("a new cluster begins when all its voters are there; waiting", "for", missing)
 		}
 		select {

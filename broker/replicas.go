@@ -50,6 +50,8 @@ type replica struct {
 	voters []replication.Member // who found the group
 	led    chan struct{}        // closed once the partition has led; a group of one waits for it
 	once   sync.Once
+
+	traffic traffic
 }
 
 // replicas holds the partitions that the metadata places on this node.
@@ -209,6 +211,13 @@ func (x *replica) partition() *replication.Partition {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.p
+}
+
+// status returns the open partition, or why it could not be opened, or neither.
+func (x *replica) status() (*replication.Partition, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.p, x.err
 }
 
 // open returns the partition, opening it if that has not happened yet.

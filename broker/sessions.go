@@ -196,6 +196,13 @@ func (c *fetchSessions) drop(id int32) {
 	c.mu.Unlock()
 }
 
+// count is how many are open.
+func (c *fetchSessions) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.byID)
+}
+
 func (c *fetchSessions) touch(id int32) *fetchSession {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Config configures a Server. The zero value of every field but Table is the default.
@@ -25,6 +27,10 @@ type Config struct {
 	IdleTimeout         time.Duration // connections.max.idle.ms, default 10 min
 	StallTimeout        time.Duration // a begun request that makes no progress, default 30 s
 	WriteTimeout        time.Duration // a response of which the peer takes nothing, default 30 s
+
+	// Answered, where it is not nil, sees every response before it is written, on the
+	// connection's writer goroutine.
+	Answered func(*Request, kmsg.Response)
 
 	// MemoryBudget bounds what all connections' requests take together, in bytes: one half
 	// for frames, one half for what is decoded from them. Requests that are small for

@@ -25,6 +25,17 @@ type Stats struct {
 type APIStats struct {
 	Requests, Responses, Errors int64
 	Time                        time.Duration // from a request's first bytes to its response, summed
+	// Within counts the responses that took no longer than the bound of the same place in
+	// LatencyBounds, and longer than the one before it.
+	Within [len(LatencyBounds)]int64
+}
+
+// LatencyBounds are the upper bounds of APIStats.Within.
+var LatencyBounds = [...]time.Duration{
+	250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
 }
 
 type counters struct {
@@ -34,7 +45,33 @@ type counters struct {
 	acceptFails, panics                      atomic.Int64
 }
 
-type apiCounters struct{ requests, responses, errors, nanos atomic.Int64 }
+type apiCounters struct {
+	requests, responses, errors, nanos atomic.Int64
+	within                             [len(LatencyBounds)]atomic.Int64
+}
+
+// responded counts a response that was written after d.
+func (a *apiCounters) responded(d time.Duration) {
+	a.responses.Add(1)
+	a.nanos.Add(int64(d))
+	for i := range LatencyBounds {
+		if d <= LatencyBounds[i] {
+			a.within[i].Add(1)
+			return
+		}
+	}
+}
+
+func (a *apiCounters) stats() APIStats {
+	st := APIStats{
+		Requests: a.requests.Load(), Responses: a.responses.Load(), Errors: a.errors.Load(),
+		Time: time.Duration(a.nanos.Load()),
+	}
+	for i := range a.within {
+		st.Within[i] = a.within[i].Load()
+	}
+	return st
+}
 
 // api returns the counters of a key that has been looked up.
 func (c *counters) api(key int16) *apiCounters { return &c.apis[key&maxKey] }
@@ -51,8 +88,8 @@ func (s *Server) Stats() Stats {
 	}
 	for key := range c.apis {
 		a := &c.apis[key]
-		if n := a.requests.Load(); n > 0 {
-			st.APIs[int16(key)] = APIStats{n, a.responses.Load(), a.errors.Load(), time.Duration(a.nanos.Load())}
+		if a.requests.Load() > 0 {
+			st.APIs[int16(key)] = a.stats()
 		}
 	}
 	s.mu.Lock()

@@ -50,6 +50,9 @@ func (c *Conn) answer(r *Request) {
 		}
 	}
 	if r.answer.Response != nil {
+		if answered := c.srv.cfg.Answered; answered != nil {
+			answered(r, r.answer.Response)
+		}
 		if err := c.send(r); err != nil {
 			c.srv.writeFailed(c, err)
 			c.abort(fmt.Errorf("%w: %w", ErrPeerGone, err))
@@ -100,9 +103,7 @@ func (c *Conn) send(r *Request) error {
 	binary.BigEndian.PutUint32(b, uint32(size))
 	err := c.out.send(b, cuts)
 	c.srv.stats.bytesOut.Add(int64(size) + 4)
-	api := c.srv.stats.api(r.Key)
-	api.responses.Add(1)
-	api.nanos.Add(int64(time.Since(r.Received)))
+	c.srv.stats.api(r.Key).responded(time.Since(r.Received))
 	if cap(b) <= keptBuffer {
 		*kept = b
 		buffers.Put(kept)

@@ -64,6 +64,9 @@ func (p *Partition) EpochAt(offset int64) int32 { return p.log().EpochAt(offset)
 // Size is the bytes of all segments.
 func (p *Partition) Size() int64 { return p.log().Size() }
 
+// Segments is how many segments there are.
+func (p *Partition) Segments() int { return p.log().Segments() }
+
 // Producers copies the applied states of the idempotent producers, ordered by id.
 func (p *Partition) Producers() []log.ProducerState {
 	p.machine.mu.Lock()

@@ -2,6 +2,8 @@ package config
 
 // identitySettings say who and where a broker is. All but the rack come from flags.
 var identitySettings = []Setting{
+	{Name: "admin.profiling.enable", Type: Boolean, Default: "false", Own: true,
+		Doc: "Whether the admin port also serves /debug/pprof: Go's profiles of CPU, memory and locks, which show file names and arguments."},
 	{Name: "advertised.listeners", Type: List, Unset: true, Effect: FromFlag, Why: "--advertise",
 		Doc: "The address that clients are told; without the flag it is chosen for each connection."},
 	{Name: "broker.id", Type: Int, Default: "-1", Effect: FromFlag, Why: "--node-id",

@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/protocol"
+)
+
+var (
+	requests          = metric("requests_total", "Requests that were read, by API.", "api")
+	requestFailures   = metric("request_failures_total", "Requests whose handler failed, which closes the connection, by API.", "api")
+	requestDuration   = metric("request_duration_seconds", "From a request's first byte to its answer, by API; Fetch waits for records meanwhile.", "api")
+	bytesReceived     = metric("received_bytes_total", "Bytes that clients sent.")
+	bytesSent         = metric("sent_bytes_total", "Bytes that clients were sent.")
+	connections       = metric("connections", "Connections of clients that are open.")
+	connsAccepted     = metric("connections_accepted_total", "Connections that were accepted.")
+	connsRefused      = metric("connections_refused_total", "Connections that were closed at once, for too many of them.")
+	badFrames         = metric("bad_frames_total", "Requests that made no sense and closed their connection.")
+	writeErrors       = metric("write_errors_total", "Answers that could not be written.")
+	requestsInFlight  = metric("requests_in_flight", "Requests that were read and are not answered yet.")
+	requestMemory     = metric("request_memory_bytes", "Memory that requests hold, of the budget for frames or for what is decoded.", "of")
+	requestMemoryWait = metric("request_memory_waits_total", "Requests that had to wait for memory of the budget.")
+)
+
+// requestMetrics are of clients' connections and requests.
+var requestMetrics = area{
+	[]*prometheus.Desc{
+		requests, requestFailures, requestDuration, bytesReceived, bytesSent, connections, connsAccepted, connsRefused,
+		badFrames, writeErrors, requestsInFlight, requestMemory, requestMemoryWait,
+	},
+	func(b *Broker, out samples) {
+		s := b.server.Stats()
+		for key, a := range s.APIs {
+			name := kmsg.NameForKey(key)
+			out.counter(requests, float64(a.Requests), name)
+			out.counter(requestFailures, float64(a.Errors), name)
+			within, sum := map[float64]uint64{}, uint64(0)
+			for i, bound := range protocol.LatencyBounds {
+				sum += uint64(a.Within[i])
+				within[bound.Seconds()] = sum
+			}
+			out <- prometheus.MustNewConstHistogram(requestDuration, max(uint64(a.Responses), sum), a.Time.Seconds(), within, name)
+		}
+		out.counter(bytesReceived, float64(s.BytesIn))
+		out.counter(bytesSent, float64(s.BytesOut))
+		out.gauge(connections, float64(s.Connections))
+		out.counter(connsAccepted, float64(s.Accepted))
+		out.counter(connsRefused, float64(s.Refused))
+		out.counter(badFrames, float64(s.BadFrames))
+		out.counter(writeErrors, float64(s.WriteErrors))
+		out.gauge(requestsInFlight, float64(s.Queued))
+		out.gauge(requestMemory, float64(s.FrameBytes), "frames")
+		out.gauge(requestMemory, float64(s.DecodedBytes), "decoded")
+		out.counter(requestMemoryWait, float64(s.BudgetWaits))
+	},
+}
