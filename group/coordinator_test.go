@@ -172,6 +172,28 @@ func TestOffsetsAreSeenOnlyOnceCommitted(t *testing.T) {
 	})
 }
 
+func TestTheLastMemberHasLeftOnceTheEmptyGroupIsCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &memLog{}
+		b := newLocal(t, testOptions(), l)
+		k := steps(t, b, `
+			A join v=3 => ok gen=1 proto=range leader=A members=A
+			A sync assign=A:a => ok a
+		`)
+		l.hold()
+		k.more(`
+			A leave
+			A waits
+		`)
+		l.release()
+		k.more(`A gets ok A=ok`)
+		b.c.Resign(0)
+		b.c.Lead(0, 2, l)
+		synctest.Wait()
+		k.more(`B join v=3 => ok gen=3 proto=range leader=B members=B`)
+	})
+}
+
 func TestACommitThatFailsChangesNothing(t *testing.T) {
 	for want, err := range map[string]error{
 		"COORDINATOR_NOT_AVAILABLE": errors.New("no quorum"),

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"context"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -8,40 +10,53 @@ import (
 const leaveBatch = 3
 
 // LeaveGroup answers versions 0-5. An administrator removes a static member by its instance id
-// and an empty member id.
-func (c *Coordinator) LeaveGroup(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) {
+// and an empty member id. Whoever leaves last waits until it is committed that the group is empty:
+// a coordinator that took over without knowing would keep the group waiting for its session to end.
+func (c *Coordinator) LeaveGroup(req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) (wait func(context.Context)) {
 	members := req.Members
 	if req.Version < leaveBatch {
 		m := kmsg.NewLeaveGroupRequestMember()
 		m.MemberID = req.MemberID
 		members = []kmsg.LeaveGroupRequestMember{m}
 	}
-	code, results := c.leave(req.Group, members)
-	resp.ErrorCode = code
-	if req.Version >= leaveBatch {
-		resp.Members = results
-		return
+	if req.Group == "" {
+		resp.ErrorCode = invalidGroupID
+		return nil
 	}
-	for i := range results {
-		if code == none {
-			resp.ErrorCode = results[i].ErrorCode
-		}
-	}
-}
-
-func (c *Coordinator) leave(groupID string, members []kmsg.LeaveGroupRequestMember) (int16, []kmsg.LeaveGroupResponseMember) {
-	if groupID == "" {
-		return invalidGroupID, nil
-	}
-	s, code := c.enter(groupID)
+	s, code := c.enter(req.Group)
 	if code != none {
-		return code, nil
+		resp.ErrorCode = code
+		return nil
 	}
 	defer s.mu.Unlock()
-	g := s.group(groupID)
+	g := s.group(req.Group)
 	if g != nil && g.state == Dead {
-		return coordinatorNotAvailable, nil
+		resp.ErrorCode = coordinatorNotAvailable
+		return nil
 	}
+	results := g.leave(members)
+	if req.Version >= leaveBatch {
+		resp.Members = results
+	} else {
+		resp.ErrorCode = results[0].ErrorCode
+	}
+	if g == nil || g.state != Empty || g.writes == 0 {
+		return nil
+	}
+	w := newWaiter(&s.mu, resp)
+	s.submit(&write{done: func(err error) {
+		w.answer(func(r *kmsg.LeaveGroupResponse) {
+			if err != nil {
+				r.ErrorCode = notCoordinator
+			}
+		})
+	}})
+	return w.waitAtMost(c.opts.CommitTimeout, func(*kmsg.LeaveGroupResponse) {})
+}
+
+// leave removes members and lets the others rebalance. The receiver may be nil: nobody is a member
+// of no group.
+func (g *group) leave(members []kmsg.LeaveGroupRequestMember) []kmsg.LeaveGroupResponseMember {
 	results := make([]kmsg.LeaveGroupResponseMember, len(members))
 	left := false
 	for i := range members {
@@ -56,15 +71,15 @@ func (c *Coordinator) leave(groupID string, members []kmsg.LeaveGroupRequestMemb
 		left = left || r.ErrorCode == none
 	}
 	if !left {
-		return none, results
+		return results
 	}
 	if g.state == Stable || g.state == CompletingRebalance {
 		g.rebalance("members left")
 	} else {
 		g.maybeCompleteJoin()
 	}
-	s.image.dropIfVoid(g)
-	return none, results
+	g.s.image.dropIfVoid(g)
+	return results
 }
 
 // leaves removes one member.

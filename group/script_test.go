@@ -164,7 +164,7 @@ func dispatch(c *Coordinator, client ClientInfo, req kmsg.Request, resp kmsg.Res
 	case *kmsg.HeartbeatRequest:
 		c.Heartbeat(req, resp.(*kmsg.HeartbeatResponse))
 	case *kmsg.LeaveGroupRequest:
-		c.LeaveGroup(req, resp.(*kmsg.LeaveGroupResponse))
+		return c.LeaveGroup(req, resp.(*kmsg.LeaveGroupResponse))
 	case *kmsg.OffsetCommitRequest:
 		return c.OffsetCommit(req, resp.(*kmsg.OffsetCommitResponse))
 	case *kmsg.OffsetFetchRequest:
