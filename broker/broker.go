@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"quorumlog/broker/config"
 	"quorumlog/cluster"
 	"quorumlog/group"
+	"quorumlog/internal/durable"
 	"quorumlog/log"
 	"quorumlog/protocol"
 	"quorumlog/replication"
@@ -164,6 +166,9 @@ func (b *Broker) openStorage() error {
 		return err
 	}
 	b.dir = dir
+	if err := makeDurably(b.topicsDir()); err != nil {
+		return err
+	}
 	if b.stable, err = replication.OpenStableStore(filepath.Join(b.dataDir, "raft.db")); err != nil {
 		return err
 	}
@@ -175,6 +180,17 @@ func (b *Broker) openStorage() error {
 	}
 	b.disk.check()
 	return nil
+}
+
+func (b *Broker) topicsDir() string { return filepath.Join(b.dataDir, "topics") }
+
+// makeDurably makes a directory that is found again after a loss of power. The topics' own are made
+// durable with their partitions' first entries.
+func makeDurably(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return durable.Dir(filepath.Dir(dir))
 }
 
 // openMetadata joins the metadata group and registers this broker.
@@ -267,7 +283,7 @@ func advertised(addr string, bound net.Addr) (host string, port int32, err error
 // prepareReplicas makes the set of replicas, empty before the metadata says which there are.
 func (b *Broker) prepareReplicas() {
 	b.replicas = &replicas{
-		node: b.node, root: filepath.Join(b.dataDir, "topics"), self: b.id, log: b.log,
+		node: b.node, root: b.topicsDir(), self: b.id, log: b.log,
 		onRole: b.onRole, onMembership: b.onMembership,
 		lost:   b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },

@@ -16,18 +16,23 @@ type contender struct {
 	campaign func()
 }
 
-// candidacy is a group's missing leader, as this node sees it.
-type candidacy struct {
-	at   time.Time // when to stand
-	term uint64    // of the last time that this node stood
-	try  int       // how often it did
-}
-
 // electionStep is what a voter leaves those before it in the list: about an election's length.
-const electionStep = 150 * time.Millisecond
+// Where many groups elect at once, each takes longer: electionShare for each of them is added, and
+// the step is twice as long as the latest elections took at least.
+const (
+	electionStep  = 150 * time.Millisecond
+	electionShare = time.Millisecond
+)
+
+// paceMemory is for how long it counts how long elections took.
+const paceMemory = 10 * time.Second
 
 // electionDoubling is how often the pause before standing again doubles.
 const electionDoubling = 3
+
+// maxElectionPause bounds the pause between two attempts, which doubles from one to the next: an
+// attempt ends one that another voter, or this one, is about to win.
+const maxElectionPause = 8 * time.Second
 
 // elector makes replicas stand for election where the leader is missing. Raft itself waits for
 // heartbeats to stay away, which takes seconds so that thousands of idle groups cost little; that
@@ -38,24 +43,41 @@ type elector struct {
 	alive func(node int32) bool
 
 	mu   sync.Mutex
-	due  map[*contender]*candidacy
+	due  map[*contender]*attempt
+	pace time.Duration // of the elections that this node won, the latest ones counting most
+	last time.Time     // when it last won
 	wake chan struct{}
 }
 
+// attempt is the next one to stand for election: so many steps after a moment. Steps grow and
+// shrink with the number of groups that elect.
+type attempt struct {
+	from  time.Time
+	steps float64
+	term  uint64 // of the last time that this node stood
+	made  int    // attempts in vain
+	there int    // voters that were there when it was planned
+}
+
+func (a *attempt) at(step time.Duration) time.Time {
+	return a.from.Add(min(time.Duration(a.steps*float64(step)), maxElectionPause))
+}
+
 func newElector(self int32, alive func(int32) bool) *elector {
-	return &elector{self: self, alive: alive, due: map[*contender]*candidacy{}, wake: make(chan struct{}, 1)}
+	return &elector{self: self, alive: alive, due: map[*contender]*attempt{}, wake: make(chan struct{}, 1)}
 }
 
 // check looks at a group whose leader may be missing: one that was just opened, whose role has
 // changed, or whose voters came or went.
 func (e *elector) check(c *contender) {
-	wait, missing := e.missing(c)
+	rank, there, missing := e.missing(c)
 	if !missing {
+		e.elected(c)
 		return
 	}
 	e.mu.Lock()
-	if _, waiting := e.due[c]; !waiting {
-		e.due[c] = &candidacy{at: time.Now().Add(wait)}
+	if a := e.due[c]; a == nil || a.there != there {
+		e.due[c] = &attempt{from: time.Now(), steps: float64(rank), there: there}
 	}
 	e.mu.Unlock()
 	select {
@@ -64,17 +86,43 @@ func (e *elector) check(c *contender) {
 	}
 }
 
-// missing reports whether the group needs a leader and could elect one, and how long this node
-// leaves it to others.
-func (e *elector) missing(c *contender) (wait time.Duration, missing bool) {
+// elected notes that a group has a leader, or cannot elect one now.
+func (e *elector) elected(c *contender) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := e.due[c]
+	if a == nil {
+		return
+	}
+	delete(e.due, c)
+	if a.made > 0 {
+		now := time.Now()
+		if now.Sub(e.last) > paceMemory {
+			e.pace = 0
+		}
+		e.pace, e.last = (3*e.pace+now.Sub(a.from))/4, now
+	}
+}
+
+// step is about how long an election takes now; the caller holds mu.
+func (e *elector) step(now time.Time) time.Duration {
+	step := electionStep + time.Duration(max(len(e.due)-1, 0))*electionShare
+	if now.Sub(e.last) < paceMemory {
+		step = max(step, 2*e.pace)
+	}
+	return step
+}
+
+// missing reports whether the group needs a leader and could elect one, how many voters are
+// there, and how many of these come before this node.
+func (e *elector) missing(c *contender) (rank, there int, missing bool) {
 	if l := c.leader(); l >= 0 && e.alive(l) {
-		return 0, false
+		return 0, 0, false
 	}
 	voters := c.voters()
 	if len(voters) < 2 || !slices.Contains(voters, e.self) {
-		return 0, false
+		return 0, 0, false
 	}
-	rank, there := 0, 0
 	for _, v := range voters {
 		if v == e.self {
 			rank = there
@@ -83,7 +131,7 @@ func (e *elector) missing(c *contender) (wait time.Duration, missing bool) {
 			there++
 		}
 	}
-	return time.Duration(rank) * electionStep, there > len(voters)/2
+	return rank, there, there > len(voters)/2
 }
 
 // run stands for election where it is due, until ctx ends.
@@ -112,25 +160,24 @@ func (e *elector) ready(now time.Time) (ready []*contender, next time.Duration) 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next = time.Hour
-	for c, due := range e.due {
-		if due.at.After(now) {
-			next = min(next, due.at.Sub(now))
-			continue
+	step := e.step(now)
+	for c, a := range e.due {
+		if !a.at(step).After(now) {
+			if _, _, missing := e.missing(c); !missing {
+				delete(e.due, c)
+				continue
+			}
+			// Time enough for every voter to try.
+			round := float64(len(c.voters()) << min(a.made, electionDoubling))
+			a.from, a.steps = now, round*(1+rand.Float64())
+			if term := c.term(); a.made == 0 || a.term == term {
+				ready = append(ready, c)
+				a.term, a.made = term+1, a.made+1
+			} else {
+				a.term = term
+			}
 		}
-		if _, missing := e.missing(c); !missing {
-			delete(e.due, c)
-			continue
-		}
-		round := time.Duration(len(c.voters())) * electionStep << min(due.try, electionDoubling)
-		again := round + rand.N(round)
-		if term := c.term(); due.try == 0 || due.term == term {
-			ready = append(ready, c)
-			due.term, due.try = term+1, due.try+1
-		} else {
-			due.term = term
-		}
-		due.at = now.Add(again)
-		next = min(next, again)
+		next = min(next, a.at(step).Sub(now))
 	}
 	return ready, next
 }

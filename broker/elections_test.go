@@ -106,6 +106,38 @@ func TestTheNextSurvivorStandsWhereTheFirstCannotWin(t *testing.T) {
 	})
 }
 
+func TestAnElectionAmongManyGetsMoreTime(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 3)
+		for range 1000 { // that do not elect anybody
+			c := &contender{
+				voters: func() []int32 { return []int32{2, 3} }, leader: func() int32 { return -1 },
+				term: func() uint64 { return 0 }, campaign: func() {},
+			}
+			e.elect[2].check(c)
+			e.elect[3].check(c)
+		}
+		e.set(2, 3)
+		time.Sleep(electionStep + 900*electionShare)
+		e.expect(t, 1, 2)
+		time.Sleep(200 * electionShare)
+		e.expect(t, 3, 2, 3)
+	})
+}
+
+func TestAttemptsInVainBecomeRare(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx)
+		e.set(2, 3)
+		time.Sleep(time.Minute)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if n := len(e.stood); n < 10 || n > 30 {
+			t.Errorf("stood %d times in a minute", n)
+		}
+	})
+}
+
 func TestNobodyStandsWithoutAMajority(t *testing.T) {
 	elections(t, func(t *testing.T, ctx context.Context) {
 		e := newElection(ctx, 3)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{})}
 	x.contender = contender{
 		voters: func() []int32 { return x.placement().Replicas },
-		leader: func() int32 { return r.leader(k) },
+		leader: func() int32 { return r.leaderOf(x) },
 		term: func() uint64 {
 			if p := x.partition(); p != nil {
 				return p.Term()
@@ -166,6 +167,17 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 
 // group is the name of the Raft group.
 func (x *replica) group() string { return fmt.Sprintf("%s-%d", x.key.topic, x.key.partition) }
+
+// leaderOf is the leader that the replica's own group knows, one that has yet to assert itself
+// included; else the one that other nodes tell of; -1 for none.
+func (r *replicas) leaderOf(x *replica) int32 {
+	if p := x.partition(); p != nil {
+		if l := p.State().Leader; l >= 0 {
+			return l
+		}
+	}
+	return r.leader(x.key)
+}
 
 // stand has a replica stand for election, where it is open.
 func (r *replicas) stand(x *replica) {
@@ -325,29 +337,45 @@ func (x *replica) remove(log *slog.Logger) {
 	_ = os.Remove(filepath.Dir(x.dir))
 }
 
-// openAll opens whatever is not open yet, a few at a time.
+// createParallel is how many replicas are created at a time: what they wait for is one and the same
+// sync.
+const createParallel = 128
+
+// openAll opens whatever is not open yet: the new ones at once, in the same order on every node,
+// and those that have files a few at a time, since they are read.
 func (r *replicas) openAll(ctx context.Context) {
-	work := make(chan *replica)
-	var wg sync.WaitGroup
-	for range 2 * runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for x := range work {
-				_, _ = r.open(x)
-			}
-		})
-	}
+	var created, old []*replica
 	for _, x := range r.list() {
 		if x.partition() != nil {
 			continue
 		}
-		select {
-		case work <- x:
-			continue
-		case <-ctx.Done():
+		if _, err := os.Stat(x.dir); err == nil {
+			old = append(old, x)
+		} else {
+			created = append(created, x)
 		}
-		break
 	}
-	close(work)
+	slices.SortFunc(created, func(a, b *replica) int { return cmp.Compare(a.key.partition, b.key.partition) })
+	r.openEach(ctx, created, createParallel)
+	r.openEach(ctx, old, 2*runtime.GOMAXPROCS(0))
+}
+
+// openEach opens replicas, so many at a time.
+func (r *replicas) openEach(ctx context.Context, list []*replica, parallel int) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for _, x := range list {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			_, _ = r.open(x)
+		})
+	}
 	wg.Wait()
 }
 

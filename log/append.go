@@ -159,10 +159,10 @@ func encode(e *Entry, next int64) (record.Batch, error) {
 
 // reserve makes sure of disk space for the run, in the data file and in the index.
 func (s *segment) reserve(h *handle, r *run, limit int64) error {
-	if err := h.index.reserve(int(s.entries.Load()) + len(r.slots)); err != nil {
+	end := s.size.Load() + r.bytes
+	if err := h.index.reserve(int(s.entries.Load())+len(r.slots), end); err != nil {
 		return err
 	}
-	end := s.size.Load() + r.bytes
 	if end <= s.allocated {
 		return nil
 	}
@@ -204,12 +204,21 @@ func (l *Log) commitRun(s *segment, h *handle, r *run) {
 	s.entries.Add(int64(len(r.slots)))
 }
 
-// Sync returns once everything appended before is durable. It belongs to the writer.
+// Sync returns once everything appended before is durable, and everything that recovery has read
+// or made. It belongs to the writer.
 func (l *Log) Sync() error {
 	l.mu.Lock()
-	held := l.unsynced
-	l.unsynced = nil
+	held, dirs := l.unsynced, l.unsettled
+	l.unsynced, l.unsettled = nil, nil
 	err := l.check()
+	if err == nil && dirs != nil && len(held) == 0 {
+		var h *handle
+		if h, err = l.active().acquire(); err == nil {
+			held = append(held, h)
+		} else {
+			l.unsettled = dirs
+		}
+	}
 	l.mu.Unlock()
 	if len(held) == 0 {
 		return err
@@ -219,7 +228,7 @@ func (l *Log) Sync() error {
 		for i, h := range held {
 			files[i] = h.file
 		}
-		if err = l.opts.Syncer.Sync(files...); err != nil {
+		if err = l.opts.Syncer.sync(files, dirs); err != nil {
 			// After a failed sync the kernel may have dropped the dirty pages: only a fresh
 			// recovery knows what is on disk.
 			l.fail(err)

@@ -171,13 +171,18 @@ func (s *segment) flushTo(n int64, syncer *Syncer) error {
 		return err
 	}
 	defer h.free()
-	if err := h.index.flush(); err != nil {
+	index, err := h.index.flush()
+	if err != nil {
 		return err
 	}
 	if err := s.writeTimes(); err != nil {
 		return err
 	}
-	if err := syncer.Sync(h.file, h.index.file); err != nil {
+	files := []*os.File{h.file}
+	if index != nil {
+		files = append(files, index)
+	}
+	if err := syncer.Sync(files...); err != nil {
 		return err
 	}
 	s.flushed.Store(n)

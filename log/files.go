@@ -21,7 +21,8 @@ type Files struct {
 	max  int
 	open *list.List // of *handle, newest or recently spared first
 
-	allocate func(f *os.File, off, n int64) error // a test may run out of space
+	allocate       func(f *os.File, off, n int64) error // a test may run out of space
+	smallIndexData int64                                // a test may have no index in memory
 }
 
 // DefaultOpenSegments is the bound when none is given: two descriptors and two mappings each.
@@ -32,7 +33,7 @@ func NewFiles(max int) *Files {
 	if max <= 0 {
 		max = DefaultOpenSegments
 	}
-	return &Files{max: max, open: list.New(), allocate: allocate}
+	return &Files{max: max, open: list.New(), allocate: allocate, smallIndexData: smallIndexData}
 }
 
 // handle is one segment's open files: the data file for writing and sendfile, a read-only
@@ -92,14 +93,42 @@ func (s *segment) acquire() (*handle, error) {
 		f.mu.Unlock()
 		return nil, err
 	}
-	h.slot, h.refs, f.h = f, 2, h
-	h.free = func() { f.release(h) }
-	full := f.cache.add(h)
+	full := f.hold(h)
 	f.mu.Unlock()
 	if full {
 		f.cache.evict()
 	}
 	return h, nil
+}
+
+// acquireNew is acquire for a segment whose files are to be made.
+func (s *segment) acquireNew(hdr segmentHeader) (*handle, error) {
+	file, err := s.createFile(hdr)
+	if err != nil {
+		return nil, err
+	}
+	f := &s.files
+	f.mu.Lock()
+	h, err := s.mapFiles(file, true)
+	if err != nil {
+		f.mu.Unlock()
+		return nil, err
+	}
+	h.index.writeHeader(s.baseIndex)
+	full := f.hold(h)
+	f.mu.Unlock()
+	if full {
+		f.cache.evict()
+	}
+	return h, nil
+}
+
+// hold puts opened files in their place, with a reference for the caller, who holds mu; it
+// reports whether there are too many now.
+func (f *fileSlot) hold(h *handle) (full bool) {
+	h.slot, h.refs, f.h = f, 2, h
+	h.free = func() { f.release(h) }
+	return f.cache.add(h)
 }
 
 func (f *fileSlot) release(h *handle) {
@@ -220,11 +249,16 @@ func (c *Files) Open() int {
 }
 
 // openFiles is called with the slot's lock held.
-func (s *segment) openFiles() (_ *handle, err error) {
+func (s *segment) openFiles() (*handle, error) {
 	f, err := os.OpenFile(s.path(dataSuffix), os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
+	return s.mapFiles(f, false)
+}
+
+// mapFiles maps the data file and opens the index. It closes the file when it fails.
+func (s *segment) mapFiles(f *os.File, fresh bool) (_ *handle, err error) {
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -246,11 +280,12 @@ func (s *segment) openFiles() (_ *handle, err error) {
 		return nil, fmt.Errorf("map %s: %w", f.Name(), err)
 	}
 	h := &handle{file: f, data: data}
-	if h.index, err = openIndex(s.path(indexSuffix), capacity, s.files.cache.allocate); err != nil {
+	entries := int(s.entries.Load())
+	if h.index, err = openIndex(s.path(indexSuffix), fresh, entries, s.size.Load(), capacity, s.files.cache); err != nil {
 		data.Unmap()
 		return nil, err
 	}
-	if !s.files.verified {
+	if !s.files.verified || h.index.volatile() && entries > 0 {
 		if err = s.verifyIndex(h); err != nil {
 			data.Unmap()
 			h.index.close()
@@ -268,7 +303,7 @@ func (s *segment) verifyIndex(h *handle) error {
 	if h.index.holds(n) && h.index.checksum(n) == s.indexCRC {
 		return nil
 	}
-	if err := h.index.reserve(n); err != nil {
+	if err := h.index.reserve(n, s.size.Load()); err != nil {
 		return err
 	}
 	h.index.writeHeader(s.baseIndex)

@@ -7,7 +7,8 @@ import (
 
 // The bytes below are on people's disks: they change only with the format's number.
 func TestBytesOnDisk(t *testing.T) {
-	x := &index{mem: make([]byte, 64)}
+	x := &index{}
+	x.inMemory()
 	x.writeHeader(7)
 	x.put(0, slot{90, 0, 3, KindNoop})
 	x.put(1, slot{161, 2, 3, KindData})
@@ -17,7 +18,7 @@ func TestBytesOnDisk(t *testing.T) {
 	}{
 		"segment header": {segmentHeader{baseIndex: 7, prevTerm: 3}.append(nil, 12), goldenSegment},
 		"configuration":  {appendControl(nil, 12, 3, controlKind+int16(KindConfiguration), []byte("members")), goldenControl},
-		"index":          {x.mem[:48], goldenIndex},
+		"index":          {x.body.Load().mem[:48], goldenIndex},
 		"time index":     {encodeTimes([]timeEntry{{1000, 0}, {2000, 9}}), goldenTimes},
 		"checkpoint":     {frameCheckpoint([]byte(`{"index":3}`)), goldenCheckpoint},
 	} {

@@ -72,6 +72,9 @@ type Log struct {
 
 	// unsynced are files written since the last Sync, the writer's own.
 	unsynced []*handle
+	// unsettled are the directories whose entries the next Sync has to make durable, and with
+	// them the active segment's file; nil for none. Guarded by mu.
+	unsettled []string
 
 	run run // the writer's scratch
 

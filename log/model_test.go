@@ -182,8 +182,11 @@ func (m *model) readsAgree(l *Log, from, limit int64, max int, oneAtLeast bool) 
 	return nil
 }
 
+// testOptions are of logs whose segments and indexes in memory are small.
 func testOptions() Options {
-	return Options{Files: NewFiles(0), SegmentBytes: 4 << 10, Now: func() time.Time { return time.UnixMilli(1_700_000_000_000) }}
+	files := NewFiles(0)
+	files.smallIndexData = 1 << 10
+	return Options{Files: files, SegmentBytes: 4 << 10, Now: func() time.Time { return time.UnixMilli(1_700_000_000_000) }}
 }
 
 func mustOpen(t testing.TB, dir string, o Options) *Log {
@@ -213,6 +216,7 @@ func runModel(dir string, seed uint64, steps int) error {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	o := testOptions()
 	o.Files = NewFiles(2)
+	o.Files.smallIndexData = int64(seed % 3 * 1000)
 	l, _, err := Open(dir, o)
 	if err != nil {
 		return err

@@ -72,11 +72,11 @@ func segmentOfOffset(segs []*segment, offset int64) int {
 }
 
 func (s *segment) read(offset, limit int64, maxBytes int, oneAtLeast bool) (View, error) {
+	entries := int(s.entries.Load()) // which the files hold that are acquired now
 	h, err := s.acquire()
 	if err != nil {
 		return View{}, err
 	}
-	entries := int(s.entries.Load())
 	first := s.find(h, offset, entries)
 	last := s.lastBelow(h, limit, entries)
 	for first < last && (s.isHidden(first) || s.next(h, first, entries) <= offset) {

@@ -36,7 +36,8 @@ func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 	if err := settleInstall(dir); err != nil {
 		return nil, nil, err
 	}
-	if err := makeDir(dir); err != nil {
+	way, err := makeDirs(dir)
+	if err != nil {
 		return nil, nil, err
 	}
 	c, err := readCheckpoint(dir)
@@ -48,6 +49,9 @@ func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 		return nil, nil, err
 	}
 	l := &Log{dir: dir, opts: opts}
+	if c == nil { // else the way to it was made durable before
+		l.unsettled = way
+	}
 	l.segmentBytes.Store(opts.SegmentBytes)
 	l.segmentMs.Store(opts.SegmentMs)
 	l.epochs.Store(&epochs{})
@@ -56,7 +60,23 @@ func Open(dir string, opts Options) (*Log, *Checkpoint, error) {
 		l.dropFiles()
 		return nil, nil, err
 	}
+	if l.recovery.Scanned > 0 && l.unsettled == nil {
+		l.unsettled = []string{dir}
+	}
 	return l, c, nil
+}
+
+// makeDirs creates the directory and its missing parents, and returns those whose entries have to
+// be durable for it to be found again: each one's in which something was made, and those of the
+// two above in any case, as another log may just have made them.
+func makeDirs(dir string) (way []string, err error) {
+	parent := filepath.Dir(dir)
+	way = []string{dir, parent, filepath.Dir(parent)}
+	for d := way[2]; !exists(d); {
+		d = filepath.Dir(d)
+		way = append(way, d)
+	}
+	return way, os.MkdirAll(dir, 0o755)
 }
 
 // makeDir creates the directory and its missing parents, each durable in its own parent.
@@ -114,11 +134,12 @@ func (l *Log) finish(c *Checkpoint) error {
 		if c != nil && c.Index > 0 {
 			return corrupt(l.dir, "no segment files, but entries up to %d were committed", c.Index)
 		}
-		s, err := l.create(0, segmentHeader{baseIndex: 1})
+		s, h, err := l.create(0, segmentHeader{baseIndex: 1})
 		if err != nil {
 			return err
 		}
-		l.publish([]*segment{s})
+		h.free()
+		l.publish([]*segment{s}) // durable with the first entry
 		return nil
 	}
 	if err := l.reaches(c); err != nil {
@@ -367,7 +388,7 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 			}
 			break
 		}
-		if err := h.index.reserve(n + 1); err != nil {
+		if err := h.index.reserve(n+1, pos+int64(len(b))); err != nil {
 			return "", err
 		}
 		term := uint64(b.LeaderEpoch())

@@ -219,6 +219,9 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 	for _, committed := range []uint64{0, 15, 30} {
 		st := store(t, committed)
 		files, _ := filepath.Glob(filepath.Join(st.dir, "*"+indexSuffix))
+		if len(files) == 0 {
+			t.Fatal("no index is in a file")
+		}
 		for _, f := range files {
 			name := filepath.Base(f)
 			try := func(change func(path string)) {

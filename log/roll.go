@@ -72,8 +72,17 @@ func (l *Log) roll() (*segment, error) {
 		return nil, err
 	}
 	defer h.free()
-	next, err := l.create(old.nextOffset.Load(), segmentHeader{old.nextIndex(), old.endTerm}, h.file)
+	next, n, err := l.create(old.nextOffset.Load(), segmentHeader{old.nextIndex(), old.endTerm})
 	if err != nil {
+		return nil, err
+	}
+	// The file before is made durable with the new one: so whatever stands in a segment that has a
+	// successor with entries was once on disk, and when it is not there any more it is damage, no
+	// torn tail.
+	err = l.opts.Syncer.sync([]*os.File{h.file, n.file}, []string{l.dir})
+	n.free()
+	if err != nil {
+		next.remove()
 		return nil, err
 	}
 	if err := old.seal(h); err != nil {
@@ -100,51 +109,37 @@ func (s *segment) seal(h *handle) error {
 	return nil
 }
 
-// create makes a segment's files, durable in their directory, and returns it unpublished. The
-// files before it are made durable with it: so whatever stands in a segment that has a successor
-// with entries was once on disk, and when it is not there any more it is damage, no torn tail.
-func (l *Log) create(base int64, hdr segmentHeader, before ...*os.File) (*segment, error) {
+// create makes a segment's files and returns it unpublished, with the files, which the caller
+// releases. They are not durable yet.
+func (l *Log) create(base int64, hdr segmentHeader) (*segment, *handle, error) {
 	s := newSegment(l.dir, base, hdr)
 	s.files.cache, s.files.verified = l.opts.Files, true
 	s.files.mapSize = l.segmentBytes.Load() + mapSlack
 	s.jitter = l.newJitter()
-	if err := s.createFiles(hdr); err != nil {
-		s.remove()
-		return nil, err
-	}
-	h, err := s.acquire()
+	h, err := s.acquireNew(hdr)
 	if err != nil {
 		s.remove()
-		return nil, err
+		return nil, nil, err
 	}
-	defer h.free()
-	h.index.writeHeader(s.baseIndex)
-	d, err := os.Open(l.dir)
-	if err == nil {
-		err = l.opts.Syncer.Sync(append(before, h.file, d)...)
-		d.Close()
-	}
-	if err != nil {
-		s.remove()
-		return nil, err
-	}
-	return s, nil
+	return s, h, nil
 }
 
-func (s *segment) createFiles(hdr segmentHeader) error {
-	// What an earlier, unfinished attempt left behind holds nothing that was acknowledged.
-	os.Remove(s.path(indexSuffix))
+// createFile makes the data file. What an earlier, unfinished attempt left behind holds nothing
+// that was acknowledged.
+func (s *segment) createFile(hdr segmentHeader) (*os.File, error) {
 	f, err := os.OpenFile(s.path(dataSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
-	if err := s.files.cache.allocate(f, 0, minStep); err != nil {
-		return err
+	if err = s.files.cache.allocate(f, 0, minStep); err == nil {
+		s.allocated = minStep
+		_, err = f.WriteAt(hdr.append(nil, s.baseOffset), 0)
 	}
-	s.allocated = minStep
-	_, err = f.WriteAt(hdr.append(nil, s.baseOffset), 0)
-	return err
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // TruncateSuffix removes the entry at Raft index from and everything after it. It belongs to

@@ -62,12 +62,13 @@ func (l *Log) MaxTimestamp(limit int64) (TimestampOffset, error) {
 }
 
 func (s *segment) searchTime(ts, start, limit int64) (TimestampOffset, error) {
+	entries := int(s.entries.Load())
 	h, err := s.acquire()
 	if err != nil {
 		return noOffset, err
 	}
 	defer h.free()
-	for i := s.scanFrom(ts); i < int(s.entries.Load()); i++ {
+	for i := s.scanFrom(ts); i < entries; i++ {
 		b, x, err := s.batch(h, i)
 		if err != nil {
 			return noOffset, err
@@ -100,12 +101,13 @@ func firstAtOrAfter(b record.Batch, ts, start int64) (TimestampOffset, error) {
 }
 
 func (s *segment) largestBatchTime(above, start, limit int64) (int64, error) {
+	entries := int(s.entries.Load())
 	h, err := s.acquire()
 	if err != nil {
 		return -1, err
 	}
 	defer h.free()
-	for i := s.scanFrom(above + 1); i < int(s.entries.Load()); i++ {
+	for i := s.scanFrom(above + 1); i < entries; i++ {
 		b, x, err := s.batch(h, i)
 		if err != nil {
 			return -1, err

@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,12 +22,15 @@ type Syncer struct {
 	// parallel is set where syncfs is slow (a filesystem shared with other writers).
 	parallel atomic.Bool
 
+	observe func(files []*os.File, dirs []string) // a test looks on
+
 	rounds, files atomic.Uint64
 	nanos         atomic.Int64
 }
 
 type round struct {
 	dirty []*os.File
+	dirs  []string // whose entries are to be durable
 	done  chan struct{}
 	err   error
 }
@@ -44,13 +49,16 @@ func NewSyncer() *Syncer {
 // Sync returns once everything written to the files before the call is durable. The files must
 // lie on one filesystem and stay open until it returns. After an error nothing is known about
 // what reached the disk.
-func (s *Syncer) Sync(files ...*os.File) error {
+func (s *Syncer) Sync(files ...*os.File) error { return s.sync(files, nil) }
+
+// sync is Sync for files, one at least, and the entries of directories.
+func (s *Syncer) sync(files []*os.File, dirs []string) error {
 	s.mu.Lock()
 	if s.next == nil {
 		s.next = &round{done: make(chan struct{})}
 	}
 	r := s.next
-	r.dirty = append(r.dirty, files...)
+	r.dirty, r.dirs = append(r.dirty, files...), append(r.dirs, dirs...)
 	lead := s.running < syncRounds
 	if lead {
 		s.next = nil
@@ -84,17 +92,30 @@ func (s *Syncer) perform(r *round) {
 	start := time.Now()
 	r.dirty = unique(r.dirty)
 	switch {
-	case len(r.dirty) == 1:
+	case len(r.dirty) == 1 && len(r.dirs) == 0:
 		r.err = durable.File(r.dirty[0])
 	case s.parallel.Load():
-		r.err = syncEach(r.dirty)
+		r.err = errors.Join(syncEach(r.dirty), syncDirs(r.dirs))
 	default:
-		r.err = durable.Together(r.dirty)
+		r.err = durable.Together(r.dirty, r.dirs)
+	}
+	if s.observe != nil {
+		s.observe(r.dirty, r.dirs)
 	}
 	s.rounds.Add(1)
 	s.files.Add(uint64(len(r.dirty)))
 	s.nanos.Add(int64(time.Since(start)))
 	close(r.done)
+}
+
+func syncDirs(dirs []string) error {
+	slices.Sort(dirs)
+	for _, d := range slices.Compact(dirs) {
+		if err := durable.Dir(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func unique(files []*os.File) []*os.File {
@@ -188,13 +209,13 @@ func (s *Syncer) Measure(dir string) (whole, each time.Duration, err error) {
 		return time.Since(start), err
 	}
 	// The first round pays for allocating the blocks; it does not count.
-	if _, err = timed(func() error { return durable.Together(files) }); err != nil {
+	if _, err = timed(func() error { return durable.Together(files, nil) }); err != nil {
 		return 0, 0, err
 	}
 	if each, err = timed(func() error { return syncEach(files) }); err != nil {
 		return 0, 0, err
 	}
-	if whole, err = timed(func() error { return durable.Together(files) }); err != nil {
+	if whole, err = timed(func() error { return durable.Together(files, nil) }); err != nil {
 		return 0, 0, err
 	}
 	s.parallel.Store(whole > 2*each)

@@ -80,11 +80,13 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 		return nil, err
 	}
 	if l.Recovered().Scanned > 0 && len(p.config.Voters) != 1 {
-		if err := syncTail(l.Dir(), p.node.Syncer); err != nil {
+		// After a kill the log may hold entries that were written and not synced, and a follower
+		// will tell its leader that it has them.
+		if err := l.Sync(); err != nil {
 			return nil, err
 		}
 	}
-	in.transport = p.node.Transport.add(&GroupTransport{
+	in.transport = p.node.Transport.prepare(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
 		load: in.store.load, durable: in.store.durable, onAnswer: in.onAnswer, onInstalled: in.onInstalled, maxBytes: p.node.Limits.RequestBytes,
 		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
@@ -98,6 +100,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 		return nil, err
 	}
 	in.admission.raft.Store(in.raft)
+	in.transport.open() // a vote that came before would be refused
 	in.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
 		switch o.Data.(type) {
 		case raft.RaftState, raft.LeaderObservation:
@@ -126,38 +129,15 @@ func (in *instance) bootstrap(voters []Member, self Member) error {
 	if last == 0 {
 		return nil
 	}
-	in.stable.setHolding()
-	if last < in.log.FirstIndex() {
-		return nil
-	}
-	term, err := in.log.Term(last)
-	if err != nil {
-		return err
-	}
-	if have, err := in.stable.GetUint64([]byte(keyTerm)); err == nil && have >= term {
-		return nil
-	}
-	return in.stable.SetUint64([]byte(keyTerm), term)
-}
-
-// syncTail makes the newest data files durable: after a kill they may hold entries that were
-// written and not synced, and a follower will tell its leader that it has them.
-func syncTail(dir string, s *log.Syncer) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	var files []*os.File
-	for _, name := range names[max(0, len(names)-2):] {
-		f, err := os.Open(name)
-		if err != nil {
+	term := uint64(0)
+	if last >= in.log.FirstIndex() {
+		var err error
+		if term, err = in.log.Term(last); err != nil {
 			return err
 		}
-		defer f.Close()
-		files = append(files, f)
 	}
-	return s.Sync(files...)
+	in.stable.setHolding(term)
+	return nil
 }
 
 // role is what Raft says now; the three values may belong to different moments.

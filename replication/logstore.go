@@ -25,7 +25,7 @@ type logStore struct {
 	// applied returns the index up to which nothing may ever be removed.
 	applied func() uint64
 	// hold makes it durable, before the first entry is acknowledged, that there are any.
-	hold func()
+	hold func(term uint64)
 	// ships reports whether this replica leads and can send segment files; nil for no.
 	ships func() bool
 	tail  int64         // bytes
@@ -168,7 +168,7 @@ func (s *logStore) store(logs []*raft.Log) error {
 		return err
 	}
 	if before == 0 && s.hold != nil {
-		s.hold()
+		s.hold(logs[len(logs)-1].Term)
 	}
 	return nil
 }

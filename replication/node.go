@@ -96,8 +96,8 @@ func (n *Node) setDefaults() error {
 		n.Logger = slog.New(slog.DiscardHandler)
 	}
 	n.Stable.logger.Store(n.Logger)
-	orDefault(&n.Timing.Heartbeat, 3*time.Second)
-	orDefault(&n.Timing.Lease, min(2*time.Second, n.Timing.Heartbeat))
+	orDefault(&n.Timing.Heartbeat, 6*time.Second)
+	orDefault(&n.Timing.Lease, min(3*time.Second, n.Timing.Heartbeat))
 	orDefault(&n.Timing.Commit, 3*time.Second)
 	orDefault(&n.Timing.Campaign, 50*time.Millisecond)
 	orDefault(&n.Timing.Lag, 30*time.Second)

@@ -1,6 +1,9 @@
 package replication
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // past is what the stable store remembers of a replica's log, beside the log itself: an empty
 // directory alone does not tell a replica that is new from one that has lost everything.
@@ -25,9 +28,14 @@ func (g *GroupStore) past() past {
 	return pastNone
 }
 
-// setHolding returns when it is durable that the log holds entries, or the instance is stopped.
-func (g *GroupStore) setHolding() {
-	g.insist(map[string][]byte{g.prefix + keyPast: {byte(pastHolding)}})
+// setHolding returns when it is durable that the log holds entries, the last of them of that term,
+// or the instance is stopped. A current term behind that is brought up.
+func (g *GroupStore) setHolding(term uint64) {
+	writes := map[string][]byte{g.prefix + keyPast: {byte(pastHolding)}}
+	if have, err := g.GetUint64([]byte(keyTerm)); err != nil || have < term {
+		writes[g.prefix+keyTerm] = binary.BigEndian.AppendUint64(nil, term)
+	}
+	g.insist(writes)
 }
 
 // Evicted says that the leader has answered this node's Evict: the replica may be opened, empty,

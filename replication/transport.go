@@ -41,15 +41,16 @@ type Transport struct {
 
 	segments atomic.Pointer[SegmentRoute]
 
-	mu     sync.RWMutex
-	groups map[string]*GroupTransport
-	added  chan struct{} // closed and replaced when a group comes
+	mu      sync.RWMutex
+	groups  map[string]*GroupTransport
+	awaited map[string]*awaited
+	waiting int // requests, for all that is awaited
 }
 
 // NewTransport returns the transport of the node with this id. It reaches nobody until it has a
 // route.
 func NewTransport(node int32) *Transport {
-	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}, added: make(chan struct{})}
+	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}, awaited: map[string]*awaited{}}
 }
 
 // SetRoute says how other nodes are reached.
@@ -124,36 +125,80 @@ func (g *GroupTransport) vouch(request, answer any) error {
 	return g.durable.reach(r.Entries[len(r.Entries)-1].Index)
 }
 
-// openPatience is how long entries wait for a group that this node may be about to open: a leader
-// that is refused does not come back before Raft's commit timeout, which is seconds.
+// openPatience is how long entries and votes wait for a group that this node may be about to open:
+// a leader that is refused entries does not come back before Raft's commit timeout, which is
+// seconds, and a candidate that is refused a vote costs an election.
 const openPatience = 2 * time.Second
 
-// await returns the group, nil where there is none. Only entries wait for one that is not there
-// yet: they are few, as a leader sends no more before it has an answer.
+// maxAwaiting bounds the requests that wait so; more are refused at once.
+const maxAwaiting = 4096
+
+// awaited is a group that requests wait for.
+type awaited struct {
+	come    chan struct{} // closed when the group is there
+	waiting int
+}
+
+// await returns the group, nil where there is none. Only entries and votes wait for one that is
+// not there yet: they are few, as a leader or candidate sends no more before it has an answer.
 func (t *Transport) await(ctx context.Context, group string, request any) *GroupTransport {
 	t.mu.RLock()
 	g := t.groups[group]
 	t.mu.RUnlock()
-	if _, entries := request.(*raft.AppendEntriesRequest); g != nil || !entries || isHeartbeat(request) {
+	if g != nil || !worthAwaiting(request) {
 		return g
 	}
+	g, a := t.expect(group)
+	if a == nil {
+		return g
+	}
+	defer t.leave(group, a)
 	late := time.NewTimer(openPatience)
 	defer late.Stop()
-	for {
-		t.mu.RLock()
-		g, added := t.groups[group], t.added
-		t.mu.RUnlock()
-		if g != nil {
-			return g
-		}
-		select {
-		case <-added:
-		case <-late.C:
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
+	select {
+	case <-a.come:
+	case <-late.C:
+	case <-ctx.Done():
 	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.groups[group]
+}
+
+// expect returns the group, or what to wait for; neither where too many wait already.
+func (t *Transport) expect(group string) (*GroupTransport, *awaited) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g := t.groups[group]; g != nil || t.waiting >= maxAwaiting {
+		return g, nil
+	}
+	a := t.awaited[group]
+	if a == nil {
+		a = &awaited{come: make(chan struct{})}
+		t.awaited[group] = a
+	}
+	a.waiting++
+	t.waiting++
+	return nil, a
+}
+
+func (t *Transport) leave(group string, a *awaited) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting--
+	if a.waiting--; a.waiting == 0 && t.awaited[group] == a {
+		delete(t.awaited, group)
+	}
+}
+
+func worthAwaiting(request any) bool {
+	switch request.(type) {
+	case *raft.AppendEntriesRequest:
+		return !isHeartbeat(request)
+	case *raft.RequestVoteRequest:
+		return true
+	}
+	return false
 }
 
 // isHeartbeat recognises what Raft's heartbeat goroutine sends: nothing but term and leader.
@@ -167,16 +212,29 @@ func (t *Transport) Group(name string) *GroupTransport {
 	return t.add(&GroupTransport{name: name})
 }
 
-// add completes a group's transport and makes it reachable.
+// add prepares and opens a group's transport.
 func (t *Transport) add(g *GroupTransport) *GroupTransport {
+	t.prepare(g).open()
+	return g
+}
+
+// prepare completes a group's transport, which can send from now on.
+func (t *Transport) prepare(g *GroupTransport) *GroupTransport {
 	g.node, g.rpcs = t, make(chan raft.RPC, rpcBacklog)
 	g.life, g.end = context.WithCancel(context.Background())
-	t.mu.Lock()
-	t.groups[g.name] = g
-	close(t.added)
-	t.added = make(chan struct{})
-	t.mu.Unlock()
 	return g
+}
+
+// open makes the group reachable for other nodes.
+func (g *GroupTransport) open() {
+	t := g.node
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.groups[g.name] = g
+	if a := t.awaited[g.name]; a != nil {
+		close(a.come)
+		delete(t.awaited, g.name)
+	}
 }
 
 // GroupTransport is one group's face of a node's Transport.

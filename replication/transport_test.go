@@ -9,26 +9,34 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-func TestEntriesWaitForAGroupThatIsBeingOpened(t *testing.T) {
+func TestEntriesAndVotesWaitForAGroupThatIsBeingOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		node := NewTransport(1)
-		time.AfterFunc(time.Second, func() {
-			g := node.Group("g")
-			rpc := <-g.Consumer()
-			rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil)
-		})
-		entries := &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 4, PrevLogTerm: 1}
-		r, err := node.Deliver(t.Context(), "g", entries)
-		if err != nil || !r.(*raft.AppendEntriesResponse).Success {
-			t.Errorf("%+v, %v", r, err)
+		for group, c := range map[string]struct{ request, answer any }{
+			"entries": {&raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 4, PrevLogTerm: 1}, &raft.AppendEntriesResponse{Success: true}},
+			"vote":    {&raft.RequestVoteRequest{}, &raft.RequestVoteResponse{Granted: true}},
+		} {
+			time.AfterFunc(time.Second, func() {
+				g := node.Group(group)
+				rpc := <-g.Consumer()
+				rpc.Respond(c.answer, nil)
+			})
+			if r, err := node.Deliver(t.Context(), group, c.request); err != nil || r != c.answer {
+				t.Errorf("%s: %+v, %v", group, r, err)
+			}
+			begin := time.Now()
+			if _, err := node.Deliver(t.Context(), "never", c.request); !errors.Is(err, errNoGroup) || time.Since(begin) != openPatience {
+				t.Errorf("%s: %v after %s", group, err, time.Since(begin))
+			}
 		}
-		begin := time.Now()
-		if _, err := node.Deliver(t.Context(), "never", entries); !errors.Is(err, errNoGroup) || time.Since(begin) != openPatience {
-			t.Errorf("%v after %s", err, time.Since(begin))
+		for _, r := range []any{&raft.RequestPreVoteRequest{}, &raft.AppendEntriesRequest{Term: 1}} {
+			begin := time.Now()
+			if _, err := node.Deliver(t.Context(), "never", r); !errors.Is(err, errNoGroup) || time.Since(begin) != 0 {
+				t.Errorf("%T: %v after %s", r, err, time.Since(begin))
+			}
 		}
-		begin = time.Now()
-		if _, err := node.Deliver(t.Context(), "never", &raft.RequestVoteRequest{}); !errors.Is(err, errNoGroup) || time.Since(begin) != 0 {
-			t.Errorf("a vote: %v after %s", err, time.Since(begin))
+		if len(node.awaited) > 0 || node.waiting != 0 {
+			t.Errorf("left behind: %v, %d", node.awaited, node.waiting)
 		}
 	})
 }

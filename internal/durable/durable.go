@@ -66,12 +66,17 @@ func File(f *os.File) error {
 	return datasync(f)
 }
 
-// Together makes files of one filesystem durable at once: the whole filesystem, whose cost does
-// not grow with their number.
-func Together(files []*os.File) error {
+// Together makes files, one at least, and directories of one filesystem durable at once: the whole
+// filesystem, whose cost does not grow with their number.
+func Together(files []*os.File, dirs []string) error {
 	if d := diskOf(files[0]); d != nil {
 		for _, f := range files {
 			if err := d.Sync(f); err != nil {
+				return err
+			}
+		}
+		for _, dir := range dirs {
+			if err := Dir(dir); err != nil {
 				return err
 			}
 		}

@@ -37,7 +37,9 @@ type groupProgress struct {
 
 type follower struct {
 	match, matchTerm uint64 // the last entry acknowledged in this term, and that entry's term
-	told             uint64 // the commit index that the follower knows of
+	told             uint64 // the commit index that the follower was told
+	knows            uint64 // the commit index that it has confirmed
+	link             *link  // over which it last answered an AppendEntries
 	contact          time.Time
 }
 
@@ -63,8 +65,8 @@ func (p *progress) group(name string, term uint64, now time.Time) *groupProgress
 	return g
 }
 
-// answered notes the answer to an AppendEntries.
-func (p *progress) answered(node int32, group string, r *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) {
+// answered notes the answer to an AppendEntries that came over a link.
+func (p *progress) answered(l *link, group string, r *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) {
 	if a.Term != r.Term {
 		return
 	}
@@ -76,20 +78,43 @@ func (p *progress) answered(node int32, group string, r *raft.AppendEntriesReque
 		return
 	}
 	g.header = r.RPCHeader
-	f := g.follower(node)
-	f.contact = now
+	f := g.follower(l.peer.node)
+	f.contact, f.link = now, l
 	if !a.Success {
+		f.match, f.matchTerm, f.knows = 0, 0, 0 // it may have lost what it had
 		return
 	}
 	index, term := lastOf(r)
 	if index > f.match {
 		f.match, f.matchTerm = index, term
 	}
-	f.told = max(f.told, min(r.LeaderCommitIndex, index))
+	f.knows = max(f.knows, min(r.LeaderCommitIndex, index))
+	f.told = max(f.told, f.knows)
 	g.commit = max(g.commit, r.LeaderCommitIndex)
 	if f.told < min(g.commit, f.match) {
 		p.moved[g] = struct{}{}
 	}
+}
+
+// freshContact is how old a follower's last answer may be for it to count as still following.
+const freshContact = 3 * time.Second
+
+// settled reports whether an AppendEntries tells a follower nothing that it has not confirmed
+// over the same link, and it has answered a heartbeat of this term lately. Raft sends such a
+// request to every follower of an idle group again and again.
+func (p *progress) settled(l *link, group string, r *raft.AppendEntriesRequest) bool {
+	if len(r.Entries) > 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.groups[group]
+	if g == nil || g.term != r.Term {
+		return false
+	}
+	f := g.peers[l.peer.node]
+	return f != nil && f.link == l && f.match == r.PrevLogEntry && f.matchTerm == r.PrevLogTerm &&
+		f.knows >= r.LeaderCommitIndex && time.Since(f.contact) < freshContact
 }
 
 // lastOf is the entry up to which a follower agrees with its leader when it says yes.

@@ -26,20 +26,28 @@ func (p *Peers) Call(ctx context.Context, to int32, group string, request, respo
 	if entries == nil {
 		return p.once(ctx, to, group, request, response, p.timing.Retry)
 	}
-	err := p.append(ctx, to, group, entries, answer)
-	if err == nil {
-		p.progress.answered(to, group, entries, answer)
-	}
-	return err
+	return p.append(ctx, to, group, entries, answer)
 }
 
 // append sends an AppendEntries, and again for a while after its connection was lost: entries
-// that the other side has got already do no harm.
+// that the other side has got already do no harm. What would be no news is not sent.
 func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
 	var lost time.Time
 	patience := p.timing.Retry
 	for {
-		err := p.once(ctx, to, group, q, a, patience)
+		l, err := p.target(to).await(ctx, patience)
+		if err != nil {
+			return err
+		}
+		if p.progress.settled(l, group, q) {
+			*a = raft.AppendEntriesResponse{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: q.Term, LastLog: q.PrevLogEntry, Success: true}
+			return nil
+		}
+		err = l.request(ctx, group, q, a)
+		if err == nil {
+			p.progress.answered(l, group, q, a)
+			return nil
+		}
 		if !errors.Is(err, ErrInterrupted) || ctx.Err() != nil {
 			return err
 		}
@@ -58,6 +66,11 @@ func (p *Peers) once(ctx context.Context, to int32, group string, request, respo
 	if err != nil {
 		return err
 	}
+	return l.request(ctx, group, request, response)
+}
+
+// request sends one of Raft's requests and waits for the answer.
+func (l *link) request(ctx context.Context, group string, request, response any) error {
 	number, err := l.number(group)
 	if err != nil {
 		return err
