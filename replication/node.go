@@ -41,8 +41,8 @@ type Node struct {
 
 // Timing is Raft's clockwork. Zero fields take the default.
 type Timing struct {
-	Heartbeat time.Duration // heartbeat and election timeout, default 3 s
-	Lease     time.Duration // after which a leader without a quorum steps down, default 2 s
+	Heartbeat time.Duration // heartbeat and election timeout, default 6 s
+	Lease     time.Duration // after which a leader without a quorum steps down, default 3 s
 	Commit    time.Duration // a follower learns of an idle leader's commits within this, default 3 s
 	// Campaign is the first pause before a group of one stands for election again after it had
 	// to step down; it doubles up to a hundredfold. Default 50 ms.
