@@ -191,13 +191,35 @@ func TestAnAppendEntriesOutlivesItsConnection(t *testing.T) {
 	})
 }
 
+func TestEntriesWaitForANodeThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil).start()
+		x.net.Cut(1, 2)
+		x.net.Drop(1, 2)
+		synctest.Wait()
+		began := time.Now()
+		time.AfterFunc(7*time.Second, func() { x.net.Mend(1, 2) })
+		err := x.peers[1].Call(t.Context(), 2, "g", entries(1, 0, 1, 1), &raft.AppendEntriesResponse{})
+		if took := time.Since(began); err != nil || took < 7*time.Second || took > 8*time.Second {
+			t.Fatal(err, took)
+		}
+		x.peers[2].Close()
+		synctest.Wait()
+		began = time.Now()
+		err = x.peers[1].Call(t.Context(), 2, "g", entries(1, 0, 1, 1), &raft.AppendEntriesResponse{})
+		if took := time.Since(began); !errors.Is(err, ErrUnreachable) || took > 10*time.Second {
+			t.Fatal(err, took)
+		}
+	})
+}
+
 func TestARequestToNobodyFailsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := inMemory(t, 2, nil).start()
 		x.peers[2].Close()
 		synctest.Wait()
 		began := time.Now()
-		err := x.peers[1].Call(t.Context(), 2, "g", entries(1, 0, 1, 1), &raft.AppendEntriesResponse{})
+		err := x.peers[1].Call(t.Context(), 2, "g", &raft.RequestVoteRequest{Term: 2}, &raft.RequestVoteResponse{})
 		if took := time.Since(began); !errors.Is(err, ErrUnreachable) || took > time.Second {
 			t.Fatal(err, took)
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 // Call carries one of Raft's requests to a node and waits for the answer: see replication.Route.
-// Heartbeats are sent together with those of other groups. Other requests wait a little for the
-// connection to come back, and an AppendEntries whose connection was lost is sent again. Errors:
+// Heartbeats are sent together with those of other groups. Other requests wait for the connection
+// to come back, and an AppendEntries whose connection was lost is sent again. Errors:
 // ErrUnreachable, ErrInterrupted, *Error from the other node, and those of the context.
 func (p *Peers) Call(ctx context.Context, to int32, group string, request, response any) error {
 	entries, _ := request.(*raft.AppendEntriesRequest)
@@ -30,10 +30,13 @@ func (p *Peers) Call(ctx context.Context, to int32, group string, request, respo
 }
 
 // append sends an AppendEntries, and again for a while after its connection was lost: entries
-// that the other side has got already do no harm. What would be no news is not sent.
+// that the other side has got already do no harm. While there is no connection it waits almost as
+// long as a request may take: Raft waits twice as long after every failure, up to 10 s, and would
+// be as late to notice that the other side is back. What would be no
+// news is not sent.
 func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
 	var lost time.Time
-	patience := p.timing.Retry
+	patience := p.timing.Request - p.timing.Retry
 	for {
 		l, err := p.target(to).await(ctx, patience)
 		if err != nil {

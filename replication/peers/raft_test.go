@@ -80,7 +80,10 @@ func (x *rafts) open(t *testing.T, g int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { r.Shutdown().Error() })
+		t.Cleanup(func() {
+			campaign[id].Close()
+			r.Shutdown().Error()
+		})
 		members[id] = r
 	}
 	x.groups, x.counters, x.campaign = append(x.groups, members), append(x.counters, counters), append(x.campaign, campaign)
