@@ -37,6 +37,8 @@ func (b *Broker) unregister(ctx context.Context, id int32) error {
 	if b.runs(im.Broker(id)) {
 		return refuse(kerr.InvalidRequest, fmt.Sprintf("Broker %d runs: stop it first, as it would only register again.", id))
 	}
+	b.aligning.Lock() // or the controller's own round would bring the member back
+	defer b.aligning.Unlock()
 	if err := b.dismiss(ctx, id); err != nil {
 		return err
 	}

@@ -89,6 +89,8 @@ type Broker struct {
 
 	controllerHandlers map[int16]controllerHandler // by API key
 
+	aligning sync.Mutex // held from where members of the metadata group are decided on until they are made so
+
 	producerIDs producerIDs
 	disk        *disk
 	advertise   *advertiser

@@ -79,6 +79,8 @@ func (b *Broker) fenceBrokers(ctx context.Context, patient bool) error {
 // alignMetadataGroup has every broker follow the metadata log, and nobody else without a vote.
 // Voters stay voters, also with a new data directory.
 func (b *Broker) alignMetadataGroup(ctx context.Context) error {
+	b.aligning.Lock()
+	defer b.aligning.Unlock()
 	im := b.meta.Image()
 	want := slices.DeleteFunc(b.meta.Members(), func(m cluster.Member) bool { return !m.Voter && im.Broker(m.Node) == nil })
 	for _, n := range im.Brokers() {

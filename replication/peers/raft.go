@@ -32,8 +32,7 @@ func (p *Peers) Call(ctx context.Context, to int32, group string, request, respo
 // append sends an AppendEntries, and again for a while after its connection was lost: entries
 // that the other side has got already do no harm. While there is no connection it waits almost as
 // long as a request may take: Raft waits twice as long after every failure, up to 10 s, and would
-// be as late to notice that the other side is back. What would be no
-// news is not sent.
+// be as late to notice that the other side is back. What would be no news is not sent.
 func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
 	var lost time.Time
 	patience := p.timing.Request - p.timing.Retry
