@@ -43,6 +43,7 @@ type elector struct {
 	alive func(node int32) bool
 
 	mu   sync.Mutex
+	out  bool // this node stands no more
 	due  map[*contender]*attempt
 	pace time.Duration // of the elections that this node won, the latest ones counting most
 	last time.Time     // when it last won
@@ -67,23 +68,39 @@ func newElector(self int32, alive func(int32) bool) *elector {
 	return &elector{self: self, alive: alive, due: map[*contender]*attempt{}, wake: make(chan struct{}, 1)}
 }
 
-// check looks at a group whose leader may be missing: one that was just opened, whose role has
-// changed, or whose voters came or went.
-func (e *elector) check(c *contender) {
+// check looks at a group whose leader may be missing: one that was just opened, or whose voters
+// came or went.
+func (e *elector) check(c *contender) { e.plan(c, 0) }
+
+// checkRole looks at a group whose role has changed. Where its leader is not known any more an
+// election has begun, or the leader is handing over: that gets its time first.
+func (e *elector) checkRole(c *contender) { e.plan(c, 1) }
+
+// plan has this node stand where the leader is missing, so many steps later than its place in the
+// list says.
+func (e *elector) plan(c *contender, later int) {
 	rank, there, missing := e.missing(c)
 	if !missing {
 		e.elected(c)
 		return
 	}
 	e.mu.Lock()
-	if a := e.due[c]; a == nil || a.there != there {
-		e.due[c] = &attempt{from: time.Now(), steps: float64(rank), there: there}
+	if a := e.due[c]; !e.out && (a == nil || a.there != there) {
+		e.due[c] = &attempt{from: time.Now(), steps: float64(rank + later), there: there}
 	}
 	e.mu.Unlock()
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
+}
+
+// retire ends standing: the node is about to stop, and hands over what it leads.
+func (e *elector) retire() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.out = true
+	clear(e.due)
 }
 
 // elected notes that a group has a leader, or cannot elect one now.

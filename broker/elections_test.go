@@ -191,3 +191,40 @@ func TestElectionsThatTakeLongComeToAnEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestALeaderThatHandsOverIsNotDisturbed(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 1, 2, 3)
+		e.elect[1].retire() // it is about to stop
+		e.mu.Lock()
+		e.leader = -1
+		e.mu.Unlock()
+		for n, x := range e.elect {
+			x.checkRole(e.groups[n])
+		}
+		time.Sleep(electionStep / 2)
+		e.mu.Lock()
+		e.leader = 3 // the heir has won
+		e.mu.Unlock()
+		for n, x := range e.elect {
+			x.checkRole(e.groups[n])
+		}
+		time.Sleep(time.Minute)
+		e.expect(t, 3)
+	})
+}
+
+func TestWhereNobodyTakesALostLeadTheFirstStandsAStepLater(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 2, 3)
+		e.elect[1].retire()
+		e.mu.Lock()
+		e.leader = -1
+		e.mu.Unlock()
+		for n, x := range e.elect {
+			x.checkRole(e.groups[n])
+		}
+		time.Sleep(2 * electionStep)
+		e.expect(t, 2, 2)
+	})
+}

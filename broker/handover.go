@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const handOverParallel = 16
 func (b *Broker) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
+	b.elector.retire()
 	b.transferAll(ctx, b.successor)
 	if !b.meta.IsLeader() || len(b.meta.Quorum().Voters) == 1 {
 		return
@@ -29,19 +31,23 @@ func (b *Broker) handOver(ctx context.Context) {
 	}
 }
 
-// successor is the first in-sync replica that is there, -1 for none.
+// successor is who should lead in this node's place, -1 for nobody: the first in the list that is
+// in sync and there, as whoever misses a leader expects; else one that is there.
 func (b *Broker) successor(x *replica) int32 {
-	for _, id := range b.leaders.get(x.key).isr {
-		if id != b.id && b.nodes.alive(id) {
-			return id
-		}
-	}
+	heir := int32(-1)
+	inSync := b.leaders.get(x.key).isr
 	for _, id := range x.placement().Replicas {
-		if id != b.id && b.nodes.alive(id) {
+		if id == b.id || !b.nodes.alive(id) {
+			continue
+		}
+		if slices.Contains(inSync, id) {
 			return id
 		}
+		if heir < 0 {
+			heir = id
+		}
 	}
-	return -1
+	return heir
 }
 
 // transferAll moves the leaderships of this node to where next says, -1 for staying.

@@ -267,7 +267,7 @@ func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.
 	default:
 		b.leaders.resign(x.key)
 	}
-	b.elector.check(&x.contender)
+	b.elector.checkRole(&x.contender)
 }
 
 // inSyncNow are the replicas that are in sync, and there: a node that is gone is out of sync at
