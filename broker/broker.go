@@ -148,7 +148,10 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	if err := b.openPeers(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := b.openMetadata(ctx, cfg); err != nil {
+	starting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go b.giveUpWhenRefused(starting, giveUp)
+	if err := b.openMetadata(starting, cfg); err != nil {
 		return nil, err
 	}
 	b.openPartitions()

@@ -92,10 +92,14 @@ const findPause = 500 * time.Millisecond
 
 // findCluster learns the nodes of a running cluster from the first of --join that answers.
 func (b *Broker) findCluster(ctx context.Context, join []string) error {
+	refused := make([]patience, len(join))
 	for len(join) > 0 {
 		b.enter("looking for a node of the cluster to join: %s", strings.Join(join, ", "))
-		for _, addr := range join {
+		for i, addr := range join {
 			info, members, err := b.peers.Probe(ctx, addr)
+			if err := refused[i].lost(err, time.Now()); err != nil {
+				return err
+			}
 			if err != nil {
 				b.log.Warn("no answer from a node to join; trying on", "address", addr, "err", err)
 				continue

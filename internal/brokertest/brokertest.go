@@ -111,6 +111,9 @@ func (b *Broker) Resume() {
 // DataDir is the data directory.
 func (b *Broker) DataDir() string { return b.Dir }
 
+// RaftAddr is where other nodes connect.
+func (b *Broker) RaftAddr() string { return b.raft }
+
 // Running reports whether there is a process.
 func (b *Broker) Running() bool { return b.proc != nil }
 

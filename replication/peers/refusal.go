@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Errors of connections that were refused, by either side; the error's text is a sentence that
@@ -103,4 +104,21 @@ func (p *Peers) judgeWelcome(h hello, w welcome) refusal {
 		return r
 	}
 	return refuse(refusedNode, "node %d answers where node %d expects node %d", w.info.ID, h.info.ID, h.to)
+}
+
+// Refused is why a node is not connected that has refused this one, or that this one refuses: of the
+// member with the lowest id, nil for none. What passes by itself (ErrBusy) is none.
+func (p *Peers) Refused() error {
+	var why error
+	lowest := int32(math.MaxInt32)
+	for _, x := range p.all() {
+		x.mu.Lock()
+		failure := x.failure
+		x.mu.Unlock()
+		var r *refusedError
+		if x.node < lowest && x.link.Load() == nil && errors.As(failure, &r) && r.code != refusedBusy {
+			lowest, why = x.node, failure
+		}
+	}
+	return why
 }
