@@ -30,6 +30,7 @@ var answers = []struct {
 	{log.ErrClosed, kerr.NotLeaderForPartition},
 	{record.ErrUnsupportedCodec, kerr.UnsupportedCompressionType},
 	{record.ErrTooLarge, kerr.MessageTooLarge},
+	{record.ErrUnpacked, kerr.InvalidRecord},
 	{record.ErrMagic, kerr.InvalidRecord},
 	{record.ErrTimestamp, kerr.InvalidTimestamp},
 	{record.ErrInvalid, kerr.InvalidRecord},

@@ -39,9 +39,10 @@ func (b *Broker) align(x *replica) {
 	}
 }
 
-// onMembership follows the members of a partition that is led here: when a move has arrived, the
-// controller is told.
+// onMembership follows the members of a partition that is led here: all nodes are told who is in
+// sync, and when a move has arrived the controller is.
 func (b *Broker) onMembership(x *replica, m replication.Membership) {
+	b.tellInSync(x)
 	if m.Done && x.placement().Moving() {
 		select {
 		case b.arrived <- x:

@@ -250,6 +250,7 @@ func (b *Broker) onNode(node int32, up bool) {
 	b.checkController()
 	for _, x := range b.replicas.list() {
 		b.elector.check(&x.contender)
+		b.tellInSync(x)
 	}
 }
 
@@ -300,11 +301,19 @@ func (b *Broker) watchInSync() {
 			return
 		}
 		for _, x := range b.replicas.list() {
-			if p := x.partition(); p != nil && len(x.placement().Replicas) > 1 {
-				if s := p.State(); s.Leading {
-					b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: b.inSyncNow(p)})
-				}
+			if len(x.placement().Replicas) > 1 {
+				b.tellInSync(x)
 			}
+		}
+	}
+}
+
+// tellInSync tells the other nodes which replicas are in sync, where this one leads and that is
+// news.
+func (b *Broker) tellInSync(x *replica) {
+	if p := x.partition(); p != nil {
+		if s := p.State(); s.Leading {
+			b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: b.inSyncNow(p)})
 		}
 	}
 }

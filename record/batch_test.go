@@ -239,7 +239,7 @@ func TestRecordsStopsAtTheBoundAndAtTheFirstBadRecord(t *testing.T) {
 	for range seq {
 		t.Error("a record beyond the bound")
 	}
-	if err := errf(); !errors.Is(err, ErrTooLarge) {
+	if err := errf(); !errors.Is(err, ErrUnpacked) {
 		t.Error(err)
 	}
 	b = oneBatch(t, "kgo-none")

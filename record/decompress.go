@@ -14,7 +14,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// Decompress appends what src unpacks to, at most max bytes, to dst. The errors are ErrTooLarge,
+// Decompress appends what src unpacks to, at most max bytes, to dst. The errors are ErrUnpacked,
 // ErrCorrupt and ErrUnsupportedCodec. Memory grows with what was really unpacked, never with
 // what src announces, and not beyond max.
 func Decompress(c Codec, dst, src []byte, max int) ([]byte, error) {
@@ -36,13 +36,13 @@ func Decompress(c Codec, dst, src []byte, max int) ([]byte, error) {
 	default:
 		return dst, unsupported(c)
 	}
-	if err != nil && !errors.Is(err, ErrTooLarge) {
+	if err != nil && !errors.Is(err, ErrUnpacked) {
 		err = fmt.Errorf("%v: %w: %w", c, err, ErrCorrupt)
 	}
 	return dst, err
 }
 
-func tooLarge(max int) error { return fmt.Errorf("more than %d bytes unpacked: %w", max, ErrTooLarge) }
+func tooLarge(max int) error { return fmt.Errorf("more than %d bytes unpacked: %w", max, ErrUnpacked) }
 
 // readBounded appends all of r to dst, at most max bytes.
 func readBounded(dst []byte, r io.Reader, max int) ([]byte, error) {

@@ -20,9 +20,11 @@ var (
 	// ErrTimestamp means a record's timestamp beyond the topic's bounds, or of a kind that only
 	// brokers write. Kafka answers INVALID_TIMESTAMP.
 	ErrTimestamp = errors.New("invalid timestamp")
-	// ErrTooLarge means a batch beyond a size limit, as it is or unpacked. Kafka answers
-	// MESSAGE_TOO_LARGE.
+	// ErrTooLarge means a batch beyond a size limit as it is. Kafka answers MESSAGE_TOO_LARGE.
 	ErrTooLarge = errors.New("record batch is too large")
+	// ErrUnpacked means a batch that unpacks to more than the bound. It is answered INVALID_RECORD:
+	// sending it again, or in smaller requests, would not help.
+	ErrUnpacked = errors.New("record batch unpacks to too much")
 	// ErrUnsupportedCodec means a compression that Kafka does not define, or that the request's
 	// version does not allow. Kafka answers UNSUPPORTED_COMPRESSION_TYPE.
 	ErrUnsupportedCodec = errors.New("unsupported compression")

@@ -47,7 +47,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // Validate checks a batch that a client produced, as a leader does before it appends: size, CRC,
 // counts, and every record. It refuses what Apache Kafka 4.3 refuses and a little more: offsets
 // within the batch that are not consecutive (Kafka renumbers those of a compressed batch), a
-// delete horizon, the log append time, and a producer id without an epoch. The errors wrap ErrCorrupt, ErrInvalid, ErrTimestamp, ErrTooLarge or
+// delete horizon, the log append time, and a producer id without an epoch. The errors wrap ErrCorrupt, ErrInvalid, ErrTimestamp, ErrTooLarge, ErrUnpacked or
 // ErrUnsupportedCodec, within a RecordError where one record is to blame. A max timestamp that
 // is not the largest of the records is corrected, CRC included, as Kafka does. Nothing is
 // allocated for an accepted batch without compression.

@@ -153,7 +153,7 @@ func TestLimitsOfATopic(t *testing.T) {
 		{"second record has no key", noKey, Limits{RequireKey: true}, ErrInvalid, 1},
 		{"largest batch", noKey, Limits{MaxBatchBytes: len(noKey)}, nil, -1},
 		{"a byte too many", noKey, Limits{MaxBatchBytes: len(noKey) - 1}, ErrTooLarge, -1},
-		{"unpacks to more than allowed", plain(BuilderOptions{Codec: Gzip}, 50), Limits{MaxDecompressed: 100}, ErrTooLarge, -1},
+		{"unpacks to more than allowed", plain(BuilderOptions{Codec: Gzip}, 50), Limits{MaxDecompressed: 100}, ErrUnpacked, -1},
 		{"zstd where it is not known", plain(BuilderOptions{Codec: Zstd}, 2), Limits{NoZstd: true}, ErrUnsupportedCodec, -1},
 		{"within the time bounds", plain(BuilderOptions{}, 3), Limits{MinTimestamp: t0, MaxTimestamp: t0 + 2}, nil, -1},
 		{"too new", plain(BuilderOptions{}, 3), Limits{MaxTimestamp: t0 + 1}, ErrTimestamp, 2},

@@ -12,7 +12,8 @@ import (
 )
 
 // Logger is an hclog.Logger over a slog.Logger. Raft's routine messages (elections, contact
-// with peers) come one a partition, so they are lowered by one level: info is for operators.
+// with peers) come one a partition, so they are lowered by one level: info is for operators. What
+// a group says of a peer that does not answer is lowered further.
 type Logger struct {
 	log  *slog.Logger
 	name string
@@ -34,9 +35,19 @@ func level(l hclog.Level) slog.Level {
 	return slog.LevelDebug - 4
 }
 
+// unreachable are Raft's words for a peer that does not answer. Every group says so of every peer,
+// time and again, while the node says it once of the node: they are for debugging.
+var unreachable = map[string]bool{
+	"failed to heartbeat to": true, "failed to appendEntries to": true, "failed to contact": true,
+	"failed to make requestVote RPC": true,
+}
+
 // Log writes one line.
 func (l *Logger) Log(lv hclog.Level, msg string, args ...any) {
 	to := level(lv)
+	if unreachable[msg] {
+		to = slog.LevelDebug
+	}
 	if !l.log.Enabled(context.Background(), to) {
 		return
 	}

@@ -24,3 +24,13 @@ func TestRoutineMessagesAreLoweredByOneLevel(t *testing.T) {
 		t.Error("levels do not follow the handler")
 	}
 }
+
+func TestAPeerThatDoesNotAnswerIsNotToldByEveryGroup(t *testing.T) {
+	var out bytes.Buffer
+	l := New(slog.New(slog.NewTextHandler(&out, nil)))
+	l.Error("failed to appendEntries to", "peer", 3)
+	l.Error("failed to heartbeat to", "peer", 3)
+	if out.Len() != 0 {
+		t.Errorf("written: %s", &out)
+	}
+}

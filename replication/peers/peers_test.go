@@ -76,7 +76,10 @@ func TestRaftsRequestsTravel(t *testing.T) {
 		got.Entries[0].Type != raft.LogNoop || got.Entries[2].Index != 13 || got.PrevLogEntry != 10 || string(got.ID) != "1/dir-1" {
 		t.Fatalf("%+v", got)
 	}
-	if match := p.Progress("g")[2].Match; match != 13 {
+	p.progress.mu.Lock()
+	match := p.progress.groups["g"].peers[2].match
+	p.progress.mu.Unlock()
+	if match != 13 {
 		t.Fatal(match)
 	}
 	var v raft.RequestVoteResponse

@@ -7,12 +7,6 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Progress is how far a follower has come, as its leader on this node knows.
-type Progress struct {
-	Match       uint64    // the last entry known to be the leader's own
-	LastContact time.Time // of the last answer in the leader's term
-}
-
 // progress watches what leaders of this node hear from their followers.
 type progress struct {
 	mu     sync.Mutex
@@ -201,21 +195,6 @@ func (p *progress) due() map[int32][]commit {
 	return due
 }
 
-// of returns a group's progress by node.
-func (p *progress) of(group string) map[int32]Progress {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	g := p.groups[group]
-	if g == nil {
-		return nil
-	}
-	all := make(map[int32]Progress, len(g.peers))
-	for node, f := range g.peers {
-		all[node] = Progress{f.match, f.contact}
-	}
-	return all
-}
-
 // sweep forgets groups that are no longer led.
 func (p *progress) sweep(now time.Time) {
 	p.mu.Lock()
@@ -235,7 +214,3 @@ func (p *progress) sweep(now time.Time) {
 // followers learn it within a round and not only with the next entry. It is cheap, and may be
 // called for every batch that is applied.
 func (p *Peers) Committed(group string, term, index uint64) { p.progress.committed(group, term, index) }
-
-// Progress returns how far the followers of a group led by this node have come: the source of
-// the in-sync replicas, and of who may take over. Nil when this node has not led it lately.
-func (p *Peers) Progress(group string) map[int32]Progress { return p.progress.of(group) }

@@ -105,14 +105,8 @@ func TestGroupsOfRaftLiveOnThreeNodesAndLoseOne(t *testing.T) {
 	}
 	began := time.Now()
 	for g := range groups {
-		for id, c := range x.counters[g] {
+		for _, c := range x.counters[g] {
 			eventually(t, "applied", func() bool { return c.n.Load() == 20 })
-			if lead, _ := x.leader(g); id != lead {
-				p := x.peers[lead].Progress(fmt.Sprint("group-", g))[id]
-				if last := x.groups[g][lead].LastIndex(); p.Match != last || time.Since(p.LastContact) > 5*time.Second {
-					t.Fatal(p, last)
-				}
-			}
 		}
 	}
 	if took := time.Since(began); took > 2*time.Second { // without the commit indexes it takes more than 3 s
