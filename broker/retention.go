@@ -7,6 +7,9 @@ import (
 	"quorumlog/log"
 )
 
+// fullInterval is how often retention looks for room while the disk is full.
+const fullInterval = 10 * time.Second
+
 // retentionLoop deletes what has expired, and looks at the disk. It belongs to one goroutine.
 func (b *Broker) retentionLoop() {
 	watch := time.NewTicker(diskInterval)
@@ -18,12 +21,15 @@ func (b *Broker) retentionLoop() {
 		var ahead time.Duration
 		select {
 		case <-watch.C:
-			low := b.disk.check()
+			became := b.disk.check()
 			ahead = clock.look(b.now(), time.Since(begin))
 			every := time.Duration(b.settings.Int("log.retention.check.interval.ms")) * time.Millisecond
 			// A clock that jumps must neither stop retention nor make it spin: what counts is
 			// how long this process has been running.
-			if !low && time.Since(last) < every {
+			if b.disk.full() {
+				every = min(every, fullInterval)
+			}
+			if !became && time.Since(last) < every {
 				continue
 			}
 		case <-b.ctx.Done():
@@ -54,7 +60,11 @@ func (b *Broker) retainAll(ahead time.Duration) {
 			}
 		}
 		p.ExpireProducers(b.now().Add(-ahead).UnixMilli() - b.settings.Int("producer.id.expiration.ms"))
-		freed, err := p.Retain(r)
+		retain := p.Retain
+		if b.disk.full() {
+			retain = p.RetainNow
+		}
+		freed, err := retain(r)
 		if err != nil {
 			b.log.Warn("retention failed", "topic", x.topic, "partition", x.key.partition, "err", err)
 		} else if freed > 0 {

@@ -91,6 +91,20 @@ func (p *Partition) Retain(r log.Retention) (freed int64, err error) {
 	return freed, p.readError(err)
 }
 
+// RetainNow is Retain for when room is needed at once: a segment that only waits for a checkpoint,
+// which comes with time, gets it, and so does one that is closed because all of it has expired.
+func (p *Partition) RetainNow(r log.Retention) (freed int64, err error) {
+	freed, err = p.Retain(r)
+	if err != nil {
+		return freed, err
+	}
+	if err := p.Checkpoint(); err != nil {
+		return freed, err
+	}
+	more, err := p.Retain(r)
+	return freed + more, err
+}
+
 // SetLimits changes segment.bytes and segment.ms for segments that are begun from now on.
 func (p *Partition) SetLimits(segmentBytes, segmentMs int64) {
 	p.segmentBytes.Store(segmentBytes)
