@@ -11,7 +11,8 @@ import (
 )
 
 // Fetch (key 1), versions 4–18: sessions (KIP-227), leader epochs (KIP-320), divergence
-// (KIP-595), topic ids (KIP-516), isolation levels.
+// (KIP-595), topic ids (KIP-516), isolation levels; followers serve clients in their rack (KIP-392),
+// and where such a replica has moved away they are sent back to the leader.
 //
 // Decided in order: the session. Waited for: min bytes, max wait, an error or a change of
 // leadership; then batches go from the segment to the socket.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ type testCluster struct {
 	nodes []*testBroker
 }
 
-// startCluster starts n voters with ids from 1 on. They listen on a loopback address of their
+// startCluster starts n voters with ids from 1 on, which stand for {id} in the settings. They listen on a loopback address of their
 // own, so that their ports are known before they start.
 func startCluster(t testing.TB, n int, settings map[string]string) *testCluster {
 	t.Helper()
@@ -42,7 +43,7 @@ func startCluster(t testing.TB, n int, settings map[string]string) *testCluster 
 		}
 		all := map[string]string{"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4", "offsets.topic.replication.factor": "3"}
 		for k, v := range settings {
-			all[k] = v
+			all[k] = strings.ReplaceAll(v, "{id}", fmt.Sprint(i+1))
 		}
 		var err error
 		if b.cfg.Settings, err = config.NewValues(all); err != nil {

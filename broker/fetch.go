@@ -111,6 +111,11 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 		return err
 	}
 	x, err := f.b.replica(topic, part.partition)
+	if errors.Is(err, kerr.NotLeaderForPartition) && f.rack != "" {
+		if r.preferred = f.b.elsewhere(topic, part.partition); r.preferred >= 0 {
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,16 @@ func (b *Broker) nearer(t *cluster.Topic, partition int32, rack string) int32 {
 	return -1
 }
 
+// elsewhere is the leader of a partition that this node has no replica of, -1 while it is unknown.
+// A client that was sent here to read from a replica, which has moved away since, is sent back:
+// an error would have some clients ask here again for ever.
+func (b *Broker) elsewhere(t *cluster.Topic, partition int32) int32 {
+	if l := b.leaders.get(replicaKey{t.ID, partition}); l.node != b.id && l.node >= 0 && b.nodes.alive(l.node) {
+		return l.node
+	}
+	return -1
+}
+
 func (b *Broker) leadership(im *cluster.Image, t *cluster.Topic, partition int32) leadership {
 	replicas := t.Partitions[partition].Replicas
 	known := b.leaders.get(replicaKey{t.ID, partition})
