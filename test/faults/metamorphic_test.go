@@ -30,6 +30,7 @@ type world struct {
 	c   *clustertest.Cluster
 	adm *kadm.Client
 	rnd *rand.Rand
+	up  time.Duration // how long the nodes took that were started last
 }
 
 func (w *world) any() *clustertest.Node    { return w.c.Nodes[w.rnd.IntN(len(w.c.Nodes))] }
@@ -53,9 +54,11 @@ func (w *world) back(nodes ...*clustertest.Node) {
 		x.PowerOff(powerloss.Some, w.rnd)
 		x.Start()
 	}
+	begin := time.Now()
 	for _, x := range nodes {
 		x.Await()
 	}
+	w.up = time.Since(begin)
 }
 
 func isolated(who func(*world) *clustertest.Node) func(*world) {
@@ -240,8 +243,9 @@ func TestFaultsLoseNothing(t *testing.T) {
 	for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); happened++ {
 		f := faults[w.rnd.IntN(len(faults))]
 		begin := time.Now()
+		w.up = 0
 		f.do(w)
-		t.Logf("%s: %s", f.name, time.Since(begin).Round(time.Millisecond))
+		t.Logf("%s: %s, of which %s until nodes were up", f.name, time.Since(begin).Round(time.Millisecond), w.up.Round(time.Millisecond))
 		w.wait(1000)
 	}
 	stop()

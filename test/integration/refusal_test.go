@@ -29,7 +29,7 @@ func TestNodesThatDoNotBelongAreRefusedByName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			args := append([]string{"--node-id", tc.id, "--data-dir", tc.dir, "--listen", "127.0.0.1:0"}, tc.args...)
+			args := append([]string{"--node-id", tc.id, "--data-dir", tc.dir, "--listen", "127.0.0.1:0", "--admin-listen", ""}, tc.args...)
 			if !strings.Contains(strings.Join(args, " "), "--raft-listen") {
 				args = append(args, "--raft-listen", "127.0.0.1:0")
 			}
