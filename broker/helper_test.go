@@ -116,7 +116,7 @@ func raw[R kmsg.Response](b *testBroker, q kmsg.Request) R {
 		b.t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute)) // not a limit to keep, but an end
 	if _, err := nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)); err != nil {
 		b.t.Fatal(err)
 	}
