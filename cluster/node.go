@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"quorumlog/internal/durable"
 )
@@ -53,6 +54,8 @@ func (id *TopicID) UnmarshalText(b []byte) (err error) {
 type DataDir struct {
 	path string
 	lock *os.File
+
+	mu   sync.Mutex // guards node.Cluster: other nodes are told of it while it is set
 	node node
 }
 
@@ -86,10 +89,16 @@ func (d *DataDir) NodeID() int32 { return *d.node.NodeID }
 func (d *DataDir) Identity() string { return d.node.Directory.String() }
 
 // ClusterID is the cluster that the directory belongs to, empty until SetClusterID.
-func (d *DataDir) ClusterID() string { return d.node.Cluster }
+func (d *DataDir) ClusterID() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.node.Cluster
+}
 
 // SetClusterID records the cluster durably; once set it stays. Error: ErrOtherCluster.
 func (d *DataDir) SetClusterID(id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch d.node.Cluster {
 	case id:
 		return nil
@@ -99,7 +108,7 @@ func (d *DataDir) SetClusterID(id string) error {
 		if err := d.write(n); err != nil {
 			return err
 		}
-		d.node = n
+		d.node.Cluster = id
 		return nil
 	}
 	return fmt.Errorf("%w: %s names cluster %s, but this node met cluster %s; start it with that cluster's voters, or with an empty data directory to join this one",
