@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -34,7 +35,11 @@ func newDurability(last func() uint64, sync func() error, failed func(error), to
 	return d
 }
 
-// reach returns once an entry that was written is on disk.
+// errCutOff is for an entry that was cut off before it was on disk.
+var errCutOff = errors.New("the entry was cut off before it was on disk")
+
+// reach returns once an entry that was written is on disk. One that another leader has had cut off
+// meanwhile never will be.
 func (d *durability) reach(index uint64) error {
 	if d.index.Load() >= index {
 		return nil
@@ -42,6 +47,9 @@ func (d *durability) reach(index uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.err == nil && d.index.Load() < index {
+		if d.last() < index {
+			return errCutOff
+		}
 		d.round()
 	}
 	return d.err

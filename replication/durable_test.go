@@ -101,6 +101,15 @@ func TestASyncDoesNotVouchForWhatTookAnEntrysPlace(t *testing.T) {
 	})
 }
 
+func TestNobodyWaitsForAnEntryThatWasCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, d, _ := newSlowDisk(2)
+		if err := d.reach(4); !errors.Is(err, errCutOff) {
+			t.Error(err)
+		}
+	})
+}
+
 // routeFunc is a Route by one function.
 type routeFunc func(ctx context.Context, to int32, group string, request, response any) error
 
