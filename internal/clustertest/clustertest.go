@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -223,9 +224,15 @@ func (x *Node) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := x.broker.Close(ctx); err != nil {
-		x.c.t.Errorf("node %d: %v", x.ID, err)
+		x.c.t.Errorf("node %d: %v\n%s", x.ID, err, stacks())
 	}
 	x.broker = nil
+}
+
+// stacks are those of all goroutines, to see what a node waits for.
+func stacks() []byte {
+	b := make([]byte, 16<<20)
+	return b[:runtime.Stack(b, true)]
 }
 
 // Kill ends the node as kill -9 does: nothing leaves it from now on, and what it has written is
