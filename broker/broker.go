@@ -88,6 +88,7 @@ type Broker struct {
 	arrived     chan *replica    // whose moves have arrived
 
 	controllerHandlers map[int16]controllerHandler // by API key
+	controllerTurned   turning                     // there may be another controller
 
 	aligning sync.Mutex // held from where members of the metadata group are decided on until they are made so
 
@@ -210,7 +211,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
 		Voters:       founders,
 		PeerIdentity: b.directoryOf, OpenStream: b.openSnapshot,
-		OnRole:    func(int32, uint64, bool) { b.checkController() },
+		OnRole:    func(int32, uint64, bool) { b.checkController(); b.controllerTurned.turn() },
 		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
 		Logger: b.log.With("part", "metadata"),
 	})
@@ -232,7 +233,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	close(b.joined)
 	b.checkController()
 	b.background.Go(func() { b.elector.run(b.ctx) })
-	b.background.Go(b.watchNodes)
+	b.noticeNodes(b.meta.Image())
 	host, port, err := advertised(cfg.Advertise, b.listener.Addr())
 	if err != nil {
 		return err
@@ -311,14 +312,16 @@ func (b *Broker) openPartitions() {
 		}
 	})
 	b.replicas.follow(nil, b.meta.Image())
+	b.noticeNodes(b.meta.Image())
 	b.replicas.sweep(b.meta.Image())
 	opened <- struct{}{}
 	b.background.Go(func() { b.openLoop(opened) })
 	b.background.Go(b.retentionLoop)
 	b.background.Go(b.preferLeaders)
-	b.background.Go(b.watchInSync)
 	b.background.Go(b.movesLoop)
-	b.background.Go(b.controlLoop)
+	b.background.Go(func() { every(b.ctx, movesInterval, b.findMoves) })
+	b.background.Go(func() { every(b.ctx, inSyncInterval, b.tellAllInSync) })
+	b.background.Go(func() { every(b.ctx, controlInterval, (&controller{Broker: b}).round) })
 }
 
 // onImage follows a change of the metadata. It runs on the goroutine that applies them.
@@ -328,6 +331,7 @@ func (b *Broker) onImage(old, now *cluster.Image) {
 	}
 	gone := b.replicas.follow(old, now)
 	b.peers.SetMembers(b.memberIDs(now))
+	b.noticeNodes(now)
 	if len(gone) > 0 {
 		b.leaders.forget(now)
 		b.groups.OnTopicsDeleted(gone...)

@@ -18,31 +18,27 @@ const controlPatience = 5 * time.Second
 // controlTimeout bounds one round.
 const controlTimeout = 10 * time.Second
 
-// controlLoop does what only the controller does by itself: it fences brokers that are gone and
-// takes them back, and keeps the members of the metadata group in line with the brokers.
-func (b *Broker) controlLoop() {
-	tick := time.NewTicker(controlInterval)
-	defer tick.Stop()
-	var since time.Time // when this node became the controller
-	for {
-		select {
-		case <-tick.C:
-		case <-b.ctx.Done():
-			return
-		}
-		if !b.meta.IsLeader() {
-			since = time.Time{}
-			continue
-		}
-		if since.IsZero() {
-			since = time.Now()
-		}
-		ctx, cancel := context.WithTimeout(b.ctx, controlTimeout)
-		err := errors.Join(b.fenceBrokers(ctx, time.Since(since) > controlPatience), b.alignMetadataGroup(ctx))
-		cancel()
-		if err != nil && b.ctx.Err() == nil {
-			b.log.Warn("the controller's round failed; the next one tries again", "err", err)
-		}
+// controller is this node's part as the leader of the metadata; it belongs to one goroutine.
+type controller struct {
+	*Broker
+	since time.Time // when this node became the controller; zero while it is not
+}
+
+// round does what only the controller does by itself: it fences brokers that are gone and takes
+// them back, and keeps the members of the metadata group in line with the brokers.
+func (c *controller) round() {
+	if !c.meta.IsLeader() {
+		c.since = time.Time{}
+		return
+	}
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, controlTimeout)
+	defer cancel()
+	err := errors.Join(c.fenceBrokers(ctx, time.Since(c.since) > controlPatience), c.alignMetadataGroup(ctx))
+	if err != nil && c.ctx.Err() == nil {
+		c.log.Warn("the controller's round failed; the next one tries again", "err", err)
 	}
 }
 

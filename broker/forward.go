@@ -48,8 +48,12 @@ func (b *Broker) registerInternal() {
 // forwardTimeout bounds how long a request looks for a controller.
 const forwardTimeout = 10 * time.Second
 
-// forwardPause is between two attempts, while there is no controller or it changes.
-const forwardPause = 50 * time.Millisecond
+// The pauses between two attempts: to reach a controller that is known, or a node that may know it;
+// and while there is neither, unless something turns before.
+const (
+	forwardPause = 50 * time.Millisecond
+	nobodyPause  = time.Second
+)
 
 // decide has a request decided by the controller, this node or another. Without a controller the
 // local handler answers, in the API's own form, that there is none.
@@ -57,6 +61,7 @@ func (b *Broker) decide(ctx context.Context, req kmsg.Request, resp kmsg.Respons
 	local := b.controllerHandlers[req.Key()]
 	deadline := time.Now().Add(forwardTimeout)
 	for {
+		turned, pause := b.controllerTurned.next(), nobodyPause
 		node, _ := b.meta.Leader()
 		if b.meta.IsLeader() || node != b.id && time.Now().After(deadline) {
 			return local(ctx, req, resp)
@@ -66,10 +71,12 @@ func (b *Broker) decide(ctx context.Context, req kmsg.Request, resp kmsg.Respons
 			if err == nil {
 				return nil
 			}
+			pause = forwardPause
 			b.log.Debug("the controller did not answer", "controller", to, "request", kmsg.NameForKey(req.Key()), "err", err)
 		}
 		select {
-		case <-time.After(forwardPause):
+		case <-turned:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return local(ctx, req, resp)
 		}

@@ -56,16 +56,24 @@ const movesInterval = time.Second
 
 // movesLoop tells the controller of moves that have arrived.
 func (b *Broker) movesLoop() {
-	tick := time.NewTicker(movesInterval)
-	defer tick.Stop()
 	for {
 		select {
 		case x := <-b.arrived:
 			b.finishMove(x)
-		case <-tick.C:
-			for _, x := range b.replicas.list() {
-				b.finishMove(x)
-			}
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// findMoves looks for moves that have arrived and that nobody heard of.
+func (b *Broker) findMoves() {
+	for _, x := range b.replicas.list() {
+		if !x.placement().Moving() {
+			continue
+		}
+		select {
+		case b.arrived <- x:
 		case <-b.ctx.Done():
 			return
 		}

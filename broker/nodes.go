@@ -75,6 +75,10 @@ func (b *Broker) openPeers(ctx context.Context, cfg Config) error {
 	b.peers.OnState(b.onLeaders)
 	b.peers.OnDown(func(node int32) { b.onNode(node, false) })
 	b.peers.OnUp(func(node int32) { b.onNode(node, true) })
+	b.peers.OnConnected(func(int32) {
+		b.noticeNodes(b.image())
+		b.controllerTurned.turn() // there is somebody to ask
+	})
 	b.peers.Publish(nil, b.leaders.encode)
 	for _, v := range cfg.Voters {
 		b.addresses[v.ID] = v.Addr
@@ -163,25 +167,20 @@ func (b *Broker) knownMembers() (out []peers.Member) {
 	return out
 }
 
-// nodesInterval is how often it is looked for nodes that have come.
-const nodesInterval = 20 * time.Millisecond
-
-// watchNodes notices nodes that have come. Those that went are told by the majority's verdict.
-func (b *Broker) watchNodes() {
-	tick := time.NewTicker(nodesInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-b.ctx.Done():
-			return
+// noticeNodes looks for members that have come: one was connected to, or became a member. Those that
+// went are told by the majority's verdict, and so are those that come back after one. im may be nil.
+func (b *Broker) noticeNodes(im *cluster.Image) {
+	if im == nil {
+		return
+	}
+	for _, id := range b.memberIDs(im) {
+		if id == b.id || b.nodes.alive(id) {
+			continue
 		}
-		for _, id := range b.memberIDs(b.meta.Image()) {
-			if id == b.id || b.nodes.alive(id) {
-				continue
-			}
-			if _, connected := b.peers.Connected(id); connected && !b.peers.Down(id) {
-				b.onNode(id, true)
+		if _, connected := b.peers.Connected(id); connected && !b.peers.Down(id) {
+			b.onNode(id, true)
+			if b.peers.Down(id) { // a verdict that was told meanwhile
+				b.onNode(id, false)
 			}
 		}
 	}
@@ -288,22 +287,13 @@ func (b *Broker) tellLeader(x *replica, l leader) {
 }
 
 // inSyncInterval is how often leaders look whether their followers are still in sync.
-const inSyncInterval = 500 * time.Millisecond
+const inSyncInterval = time.Second
 
-// watchInSync tells the other nodes when the in-sync replicas of partitions led here change.
-func (b *Broker) watchInSync() {
-	tick := time.NewTicker(inSyncInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-b.ctx.Done():
-			return
-		}
-		for _, x := range b.replicas.list() {
-			if len(x.placement().Replicas) > 1 {
-				b.tellInSync(x)
-			}
+// tellAllInSync tells the other nodes when the in-sync replicas of partitions led here change.
+func (b *Broker) tellAllInSync() {
+	for _, x := range b.replicas.list() {
+		if len(x.placement().Replicas) > 1 {
+			b.tellInSync(x)
 		}
 	}
 }

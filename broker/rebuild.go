@@ -70,7 +70,7 @@ func (r *replicas) failed(x *replica, p *replication.Partition, cause error) {
 		return
 	}
 	x.lost = true
-	go r.lost(x)
+	r.tasks.run(func() { r.lost(x) })
 }
 
 // rebuild has the leader take a replica that lost its log out of the group, and opens it anew: it

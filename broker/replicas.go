@@ -69,6 +69,8 @@ type replicas struct {
 	config       func(*cluster.Topic) config.TopicConfig
 	leader       func(replicaKey) int32 // -1 while unknown
 
+	tasks tasks // what is done about single replicas
+
 	mu     sync.RWMutex
 	all    map[replicaKey]*replica
 	closed bool
@@ -115,10 +117,10 @@ func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic
 			gone = append(gone, x)
 		}
 	}
-	r.mu.Unlock()
 	for _, x := range gone {
-		go x.remove(r.log)
+		r.tasks.run(func() { x.remove(r.log) }) // before close can look for what is open
 	}
+	r.mu.Unlock()
 	if old != nil {
 		for _, t := range old.Topics() {
 			if now.TopicByID(t.ID) == nil {
@@ -144,7 +146,7 @@ func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 			r.all[k] = x
 		}
 		if x.configure(c, p, founders(now, p)) {
-			go r.opened(x) // its group is to have other members
+			r.tasks.run(func() { r.opened(x) }) // its group is to have other members
 		}
 	}
 }
@@ -254,11 +256,11 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
 		OnRole:       func(p *replication.Partition, s replication.State) { r.role(x, p, s) },
 		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
-		OnFailed:     func(p *replication.Partition, err error) { go r.failed(x, p, err) },
+		OnFailed:     func(p *replication.Partition, err error) { r.tasks.run(func() { r.failed(x, p, err) }) },
 	})
 	if err != nil && r.damaged(x, err) && !x.lost {
 		x.lost = true
-		go r.lost(x)
+		r.tasks.run(func() { r.lost(x) })
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -270,7 +272,7 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		return nil, fmt.Errorf("%s-%d: %w", x.topic, x.key.partition, err)
 	}
 	x.p, x.err, x.lost = p, nil, false
-	go r.opened(x)
+	r.tasks.run(func() { r.opened(x) })
 	return p, nil
 }
 
@@ -405,6 +407,7 @@ func (r *replicas) close() error {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
+	r.tasks.close()
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex

@@ -16,10 +16,12 @@ type watch struct {
 	awake   time.Time // since when this process has run without a pause; the goroutine's own
 	onDown  func(node int32)
 	onUp    func(node int32)
+	onCome  func(node int32)
 
 	mu       sync.Mutex
 	detector detector
 	verdicts []change // that have not been told
+	came     []int32  // nodes of whose new connections it has not been told
 	judged   chan struct{}
 }
 
@@ -51,6 +53,10 @@ func (p *Peers) OnDown(f func(node int32)) { p.watch.onDown = f }
 // OnUp sets who is told that a node which was down is heard again; before Start.
 func (p *Peers) OnUp(f func(node int32)) { p.watch.onUp = f }
 
+// OnConnected sets who is told of every new connection to a node; before Start. It is called as
+// OnDown is.
+func (p *Peers) OnConnected(f func(node int32)) { p.watch.onCome = f }
+
 // Down tells whether a node is down in the judgement of a majority.
 func (p *Peers) Down(node int32) bool {
 	p.watch.mu.Lock()
@@ -66,6 +72,8 @@ func (w *watch) connected(node int32, restarted bool) {
 	if restarted {
 		w.detector.restarted(node)
 	}
+	w.came = append(w.came, node)
+	w.tellSoon()
 	w.mu.Unlock()
 }
 
@@ -150,13 +158,18 @@ func (w *watch) judge(changes []change) {
 		return
 	}
 	w.verdicts = append(w.verdicts, changes...)
+	w.tellSoon()
+}
+
+// tellSoon wakes tellAll; the caller holds mu.
+func (w *watch) tellSoon() {
 	select {
 	case w.judged <- struct{}{}:
 	default:
 	}
 }
 
-// tellAll is the goroutine that calls OnDown and OnUp.
+// tellAll is the goroutine that calls OnDown, OnUp and OnConnected.
 func (w *watch) tellAll() {
 	for {
 		select {
@@ -165,11 +178,16 @@ func (w *watch) tellAll() {
 			return
 		}
 		w.mu.Lock()
-		verdicts := w.verdicts
-		w.verdicts = nil
+		verdicts, came := w.verdicts, w.came
+		w.verdicts, w.came = nil, nil
 		w.mu.Unlock()
 		for _, c := range verdicts {
 			w.tell(c)
+		}
+		for _, node := range came {
+			if w.onCome != nil {
+				w.onCome(node)
+			}
 		}
 	}
 }
