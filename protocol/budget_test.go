@@ -106,7 +106,7 @@ func acceptProduce() API {
 func TestSlowBigRequestsStayWithinTheBudget(t *testing.T) {
 	const budget = 2 << 20
 	s, addr := startServer(t, Config{
-		Table: NewTable(append(echoAPIs()[1:], acceptProduce())...), MaxRequestBytes: 512 << 10, MemoryBudget: 2 * budget,
+		Table: NewTable(append(echoAPIs()[1:], acceptProduce())...), MaxRequestBytes: 512 << 10, FrameBudget: budget, DecodeBudget: budget,
 	})
 	before := heapInUse()
 	big := kmsg.NewPtrProduceRequest()

@@ -121,7 +121,7 @@ func (c *Conn) inFlight() int { return len(c.slots) }
 func (c *Conn) drop(f *frame) {
 	c.srv.frames.release(f.held)
 	c.smallIn.Add(-f.small)
-	c.srv.pools.put(f.b, f.class)
+	c.srv.pool.Put(f.b)
 }
 
 // free gives back what a request holds. Frames of Produce requests serve again, unless they
@@ -130,7 +130,7 @@ func (c *Conn) drop(f *frame) {
 func (c *Conn) free(r *Request) {
 	if f := r.frame; f != nil {
 		if r.Key != int16(kmsg.Produce) || f.kept.Load() {
-			f.class = -1
+			f.b = nil
 		}
 		c.drop(f)
 	}

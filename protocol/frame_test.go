@@ -10,29 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func TestSizeClassesHoldWhatTheyAreFor(t *testing.T) {
-	for _, n := range []int{1, firstStep} {
-		if c := classFor(n); c >= 0 {
-			t.Errorf("%d bytes are pooled in class %d", n, c)
-		}
-	}
-	for n := firstStep + 1; n <= classSize(maxClass); n += n/37 + 1 {
-		c := classFor(n)
-		if c < minClass || c > maxClass || classSize(c) < n {
-			t.Fatalf("%d bytes in class %d of %d", n, c, classSize(c))
-		}
-		if c > minClass && classSize(c-1) >= n {
-			t.Fatalf("%d bytes in class %d though %d holds them", n, c, c-1)
-		}
-	}
-	if c := classFor(classSize(maxClass) + 1); c != -1 {
-		t.Errorf("a huge buffer is pooled in class %d", c)
-	}
-	if c := classFor(1<<20 + 200); classSize(c) > 1<<20+1<<16 {
-		t.Errorf("a batch of 1 MiB takes a buffer of %d", classSize(c))
-	}
-}
-
 // TestRecordsArriveWholeAtEverySize sends sizes around every step of a frame's growth, all
 // through the same recycled buffers.
 func TestRecordsArriveWholeAtEverySize(t *testing.T) {

@@ -28,7 +28,7 @@ func decodeFrame(c *Conn, b []byte) (*Request, error) {
 	if e == nil {
 		return nil, errUnsupported
 	}
-	r := &Request{Conn: c, Key: h.key, Version: h.version, Size: len(b), frame: &frame{b: b, class: -1}}
+	r := &Request{Conn: c, Key: h.key, Version: h.version, Size: len(b), frame: &frame{b: b}}
 	c.slots <- struct{}{}
 	err := c.decode(r, e)
 	c.free(r)

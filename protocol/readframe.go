@@ -27,7 +27,7 @@ func (c *Conn) readFrame(size int) (*frame, error) {
 			return nil, stalled(err)
 		}
 	}
-	f := &frame{class: -1}
+	f := &frame{}
 	for have < size {
 		err := c.growFrame(f, size, have)
 		if err == nil {
@@ -69,7 +69,7 @@ func (c *Conn) growFrame(f *frame, size, have int) error {
 	case have < bulkStep:
 		next = min(size, bulkStep)
 	default:
-		next = min(size, 2*have)
+		next = size // which the budget has granted
 	}
 	if f.held == 0 && (next > freeStep || c.smallIn.Load()+int64(size) > freeFrameBytes) {
 		n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
@@ -78,7 +78,7 @@ func (c *Conn) growFrame(f *frame, size, have int) error {
 		}
 		f.held = n
 	}
-	c.srv.pools.grow(f, next, have)
+	c.srv.grow(f, next, have)
 	return nil
 }
 

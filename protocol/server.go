@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/internal/bufpool"
 )
 
 // Config configures a Server. The zero value of every field but Table is the default.
@@ -32,10 +34,10 @@ type Config struct {
 	// connection's writer goroutine.
 	Answered func(*Request, kmsg.Response)
 
-	// MemoryBudget bounds what all connections' requests take together, in bytes: one half
-	// for frames, one half for what is decoded from them. Requests that are small for
-	// their connection are not counted. Default 512 MiB, at least twice MaxRequestBytes.
-	MemoryBudget int64
+	// FrameBudget bounds what all connections' requests take together, in bytes, DecodeBudget
+	// what is decoded from them. What is larger has all of it for itself; requests that are
+	// small for their connection are not counted. Default 32 and 256 MiB.
+	FrameBudget, DecodeBudget int64
 }
 
 func (c Config) withDefaults() Config {
@@ -45,8 +47,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.IdleTimeout, 10*time.Minute)
 	setDefault(&c.StallTimeout, 30*time.Second)
 	setDefault(&c.WriteTimeout, 30*time.Second)
-	setDefault(&c.MemoryBudget, 512<<20)
-	c.MemoryBudget = max(c.MemoryBudget, 2*int64(c.MaxRequestBytes))
+	setDefault(&c.FrameBudget, 32<<20)
+	setDefault(&c.DecodeBudget, 256<<20)
 	return c
 }
 
@@ -67,7 +69,7 @@ type Server struct {
 	running  sync.WaitGroup // connections
 	frames   budget
 	decoded  budget
-	pools    pools
+	pool     *bufpool.Pool // frames that are done with
 	stats    counters
 	bad      occasional // log lines of bad frames
 	refused  occasional // log lines of refused connections
@@ -83,13 +85,16 @@ type Server struct {
 // ErrServerClosed is returned by Serve after Shutdown.
 var ErrServerClosed = errors.New("protocol: server closed")
 
+// keptFrames bounds the memory for frames that is kept while no request uses it.
+const keptFrames = 8 << 20
+
 // NewServer returns a server that is not listening yet.
 func NewServer(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, draining: make(chan struct{}),
-		frames: budget{total: cfg.MemoryBudget / 2}, decoded: budget{total: cfg.MemoryBudget / 2},
-		listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
+		frames: budget{total: cfg.FrameBudget}, decoded: budget{total: cfg.DecodeBudget},
+		pool: bufpool.NewPool(keptFrames), listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s

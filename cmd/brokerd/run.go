@@ -37,6 +37,7 @@ type opener func(context.Context, *options, *config.Values, *slog.Logger) (serve
 
 // run is the whole program: it returns when ctx ends or the broker cannot start.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	boundGarbage(env)
 	return runWith(ctx, args, env, stdout, stderr, openBroker)
 }
 

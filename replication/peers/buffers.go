@@ -1,33 +1,17 @@
 package peers
 
-import (
-	"math/bits"
-	"sync"
-)
+import "quorumlog/internal/bufpool"
 
-// buffers recycles the memory of incoming requests, by powers of two.
-var buffers [poolMax + 1]sync.Pool
+// requestBuffers recycles the memory of incoming requests. Most are of AppendEntries, which Raft's
+// replication holds to a megabyte or so.
+var requestBuffers = bufpool.NewPool(4 << 20)
 
-const (
-	poolMin = 9  // 512 B
-	poolMax = 21 // firstRead
-)
-
+// getBuffer returns room for size bytes, nil for so many that memory has to grow as they arrive.
 func getBuffer(size int) []byte {
-	class := max(bits.Len(uint(max(size, 1)-1)), poolMin)
-	if class > poolMax {
+	if size > firstRead {
 		return nil
 	}
-	if b, ok := buffers[class].Get().(*[]byte); ok {
-		return (*b)[:0]
-	}
-	return make([]byte, 0, 1<<class)
+	return requestBuffers.Get(size)[:0]
 }
 
-func putBuffer(b []byte) {
-	class := bits.Len(uint(cap(b))) - 1
-	if class < poolMin || class > poolMax || cap(b) != 1<<class {
-		return
-	}
-	buffers[class].Put(&b)
-}
+func putBuffer(b []byte) { requestBuffers.Put(b) }
