@@ -24,6 +24,9 @@ const (
 	electionShare = time.Millisecond
 )
 
+// maxElectionStep bounds what slow elections make of it.
+const maxElectionStep = 500 * time.Millisecond
+
 // paceMemory is for how long it counts how long elections took.
 const paceMemory = 10 * time.Second
 
@@ -32,7 +35,7 @@ const electionDoubling = 3
 
 // maxElectionPause bounds the pause between two attempts, which doubles from one to the next: an
 // attempt ends one that another voter, or this one, is about to win.
-const maxElectionPause = 8 * time.Second
+const maxElectionPause = 3 * time.Second
 
 // elector makes replicas stand for election where the leader is missing. Raft itself waits for
 // heartbeats to stay away, which takes seconds so that thousands of idle groups cost little; that
@@ -125,7 +128,7 @@ func (e *elector) elected(c *contender) {
 func (e *elector) step(now time.Time) time.Duration {
 	step := electionStep + time.Duration(max(len(e.due)-1, 0))*electionShare
 	if now.Sub(e.last) < paceMemory {
-		step = max(step, 2*e.pace)
+		step = max(step, min(2*e.pace, maxElectionStep))
 	}
 	return step
 }
@@ -190,8 +193,8 @@ func (e *elector) ready(now time.Time) (ready []*contender, next time.Duration) 
 			if term := c.term(); a.made == 0 || a.term == term {
 				ready = append(ready, c)
 				a.term, a.made = term+1, a.made+1
-			} else {
-				a.term = term
+			} else { // that one may yet win
+				a.term, a.steps = term, 1+2*rand.Float64()
 			}
 		}
 		next = min(next, a.at(step).Sub(now))

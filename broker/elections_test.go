@@ -132,7 +132,7 @@ func TestAttemptsInVainBecomeRare(t *testing.T) {
 		time.Sleep(time.Minute)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if n := len(e.stood); n < 10 || n > 30 {
+		if n := len(e.stood); n < 20 || n > 60 {
 			t.Errorf("stood %d times in a minute", n)
 		}
 	})

@@ -13,8 +13,29 @@ import (
 // gone. A replica without a vote, or one that has just been elected, does nothing.
 func (p *Partition) Campaign() {
 	in := p.inst.Load()
-	if s, member := in.admission.suffrage(); member && s == raft.Voter && !in.admission.leads() {
-		in.transport.Campaign()
+	s, member := in.admission.suffrage()
+	if !member || s != raft.Voter || in.admission.leads() {
+		return
+	}
+	if in.raft.State() == raft.Candidate {
+		in.giveUpCandidacy()
+	}
+	in.transport.Campaign()
+}
+
+// giveUpCandidacy makes a candidate a follower of the next term. After a split vote Raft waits an
+// election timeout before it stands again, and until then heeds no call to. What ends that at once
+// is any other member's request with a higher term; this one is for a candidate with an empty log,
+// so the vote is refused.
+func (in *instance) giveUpCandidacy() {
+	for _, s := range in.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == raft.Voter && s.ID != in.id {
+			in.transport.inject(&raft.RequestVoteRequest{
+				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(s.ID), Addr: []byte(s.Address)},
+				Term:      in.raft.CurrentTerm() + 1,
+			})
+			return
+		}
 	}
 }
 

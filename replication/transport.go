@@ -276,7 +276,11 @@ func (g *GroupTransport) Close() error {
 // transfer leadership, put into its own queue. It is right for a group of one, and on a
 // majority verdict that the leader is gone. Where the queue is full, others are at work.
 func (g *GroupTransport) Campaign() {
-	request := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
+	g.inject(&raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}})
+}
+
+// inject puts a request into the local member's queue, unless that is full, and forgets the answer.
+func (g *GroupTransport) inject(request any) {
 	select {
 	case g.rpcs <- raft.RPC{Command: request, RespChan: make(chan raft.RPCResponse, 1)}:
 	default:
