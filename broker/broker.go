@@ -293,7 +293,7 @@ func (b *Broker) prepareReplicas() {
 		onRole: b.onRole, onMembership: b.onMembership,
 		lost:   b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
-		leader: func(k replicaKey) int32 { return b.leaders.get(k).node }, all: map[replicaKey]*replica{},
+		leader: func(k replicaKey) int32 { return b.leaders.get(k).node }, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
 	}
 }
@@ -304,17 +304,20 @@ func (b *Broker) openPartitions() {
 	b.groups = b.newGroups()
 	b.sessions = newFetchSessions(int(b.settings.Int("max.incremental.fetch.session.cache.slots")))
 	opened := make(chan struct{}, 1)
-	b.meta.Watch(func(old, now *cluster.Image) {
-		b.onImage(old, now)
+	wake := func() {
 		select {
 		case opened <- struct{}{}:
-		default:
+		default: // it will look anyway
 		}
+	}
+	b.meta.Watch(func(old, now *cluster.Image) {
+		b.onImage(old, now)
+		wake()
 	})
 	b.replicas.follow(nil, b.meta.Image())
 	b.noticeNodes(b.meta.Image())
 	b.replicas.sweep(b.meta.Image())
-	opened <- struct{}{}
+	wake()
 	b.background.Go(func() { b.openLoop(opened) })
 	b.background.Go(b.retentionLoop)
 	b.background.Go(b.preferLeaders)

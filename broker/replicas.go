@@ -37,6 +37,9 @@ type replica struct {
 
 	contender contender // what the elector sees
 
+	before <-chan struct{} // closed when the files of the copy that was here before are gone; nil for none
+	gone   chan struct{}   // closed when this one's are
+
 	opening sync.Mutex
 	removed bool      // guarded by opening
 	lost    bool      // guarded by opening: it is being rebuilt
@@ -71,9 +74,10 @@ type replicas struct {
 
 	tasks tasks // what is done about single replicas
 
-	mu     sync.RWMutex
-	all    map[replicaKey]*replica
-	closed bool
+	mu      sync.RWMutex
+	all     map[replicaKey]*replica
+	leaving map[replicaKey]*replica // whose files are being deleted
+	closed  bool
 }
 
 // get returns the replica, or nil where the metadata does not place it here.
@@ -114,11 +118,12 @@ func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic
 		t := now.TopicByID(k.topic)
 		if t == nil || int(k.partition) >= len(t.Partitions) || !slices.Contains(t.Partitions[k.partition].Replicas, r.self) {
 			delete(r.all, k)
+			r.leaving[k] = x
 			gone = append(gone, x)
 		}
 	}
 	for _, x := range gone {
-		r.tasks.run(func() { x.remove(r.log) }) // before close can look for what is open
+		r.tasks.run(func() { r.remove(x) }) // before close can look for what is open
 	}
 	r.mu.Unlock()
 	if old != nil {
@@ -152,7 +157,10 @@ func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 }
 
 func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
-	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{})}
+	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{}), gone: make(chan struct{})}
+	if l := r.leaving[k]; l != nil {
+		x.before = l.gone
+	}
 	x.contender = contender{
 		voters: func() []int32 { return x.placement().Replicas },
 		leader: func() int32 { return r.leaderOf(x) },
@@ -250,6 +258,9 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 	case x.given != nil:
 		return nil, x.given
 	}
+	if x.before != nil {
+		<-x.before // they have the same directory and the same votes
+	}
 	c := x.settings()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
 		Group: x.group(), Dir: x.dir, Voters: x.founders(),
@@ -314,6 +325,20 @@ func (r *replicas) ready(ctx context.Context, x *replica) (*replication.Partitio
 	case <-ctx.Done():
 	}
 	return p, nil
+}
+
+// remove has a replica removed that does not belong here any more.
+func (r *replicas) remove(x *replica) {
+	if x.before != nil {
+		<-x.before
+	}
+	x.remove(r.log)
+	close(x.gone)
+	r.mu.Lock()
+	if r.leaving[x.key] == x {
+		delete(r.leaving, x.key)
+	}
+	r.mu.Unlock()
 }
 
 // remove closes the partition and deletes its files.
