@@ -63,16 +63,52 @@ func (t *leaderTable) lead(k replicaKey, l leader) []byte {
 	return appendLeader(nil, k, l)
 }
 
-// resign notes that this node leads a partition no more. The others learn it from the next leader.
-func (t *leaderTable) resign(k replicaKey) {
+// resign notes that this node leads a partition no more, and returns what to tell the others: nil
+// where it did not lead. They learn of the next leader from that one, but may have to elect it.
+func (t *leaderTable) resign(k replicaKey) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l, ok := t.led[k]; ok {
-		delete(t.led, k)
-		if t.all[k].epoch == l.epoch {
-			t.all[k] = leader{node: -1, epoch: l.epoch}
+	l, ok := t.led[k]
+	if !ok {
+		return nil
+	}
+	delete(t.led, k)
+	t.lost(k, l.epoch)
+	return appendLeader(nil, k, leader{epoch: l.epoch})
+}
+
+// resigned takes note that another node leads a partition no more since an epoch, and reports
+// whether it was taken for the leader.
+func (t *leaderTable) resigned(k replicaKey, node, epoch int32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.all[k]
+	if !ok || l.node != node || l.epoch > epoch {
+		return false
+	}
+	t.lost(k, l.epoch)
+	return true
+}
+
+// lost keeps the epoch of a partition whose leader is not known any more, where no later one is;
+// the caller holds mu.
+func (t *leaderTable) lost(k replicaKey, epoch int32) {
+	if t.all[k].epoch == epoch {
+		t.all[k] = leader{node: -1, epoch: epoch}
+	}
+}
+
+// ledBy are the partitions that a node is taken to lead, with their epochs.
+func (t *leaderTable) ledBy(node int32) map[replicaKey]int32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	led := map[replicaKey]int32{}
+	for k, l := range t.all {
+		if l.node == node {
+			led[k] = l.epoch
 		}
 	}
+	return led
 }
 
 // forget drops the partitions of deleted topics.
@@ -111,7 +147,8 @@ func parseKey(b []byte) replicaKey {
 }
 
 // appendLeader appends an entry of the table that nodes send each other: topic id, partition
-// uint32, leader epoch uint32, number of in-sync replicas uint8, their ids uint32 each.
+// uint32, leader epoch uint32, number of in-sync replicas uint8, their ids uint32 each. A leader is
+// in sync itself: where there is no replica, the node leads no more since that epoch.
 func appendLeader(b []byte, k replicaKey, l leader) []byte {
 	b = binary.BigEndian.AppendUint32(appendKey(b, k), uint32(l.epoch))
 	isr := l.isr[:min(len(l.isr), 255)]

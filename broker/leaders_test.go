@@ -39,12 +39,43 @@ func TestADeposedLeaderIsNotNamed(t *testing.T) {
 	if table.lead(k, leader{node: 1, epoch: 3}) != nil {
 		t.Fatal("told twice")
 	}
-	table.resign(k)
+	told := table.resign(k)
 	if l := table.get(k); l.node != -1 || l.epoch != 3 {
 		t.Fatalf("%+v", l)
 	}
 	if len(table.encode()) != 0 {
 		t.Fatal("it still tells others that it leads")
+	}
+	if table.resign(k) != nil {
+		t.Fatal("what it does not lead is news")
+	}
+
+	other := newLeaderTable()
+	other.learn(k, leader{node: 1, epoch: 3, isr: []int32{1, 2}})
+	lost := 0
+	hear := func(k replicaKey, l leader) {
+		if len(l.isr) > 0 {
+			t.Fatalf("%+v", l)
+		}
+		if other.resigned(k, l.node, l.epoch) {
+			lost++
+		}
+	}
+	for range 2 {
+		if err := decodeLeaders(told, 1, hear); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l := other.get(k); l.node != -1 || lost != 1 {
+		t.Fatalf("%+v, lost %d times", l, lost)
+	}
+	other.learn(k, leader{node: 1, epoch: 4, isr: []int32{1}})
+	if other.resigned(k, 1, 3) || other.get(k).node != 1 {
+		t.Fatal("an old word unseats a new leader")
+	}
+	other.learn(k, leader{node: 2, epoch: 5, isr: []int32{2}})
+	if other.resigned(k, 1, 5) || len(other.ledBy(1)) != 0 || len(other.ledBy(2)) != 1 {
+		t.Fatal("another node's word unseats the leader")
 	}
 }
 

@@ -253,10 +253,36 @@ func (b *Broker) onNode(node int32, up bool) {
 	}
 }
 
-// onLeaders learns what another node leads.
-func (b *Broker) onLeaders(from int32, _ bool, payload []byte) {
-	if err := decodeLeaders(payload, from, b.leaders.learn); err != nil {
+// onLeaders learns what another node leads, and leads no more.
+func (b *Broker) onLeaders(from int32, full bool, payload []byte) {
+	var before map[replicaKey]int32 // what it was taken to lead, and does not name any more
+	if full {
+		before = b.leaders.ledBy(from)
+	}
+	err := decodeLeaders(payload, from, func(k replicaKey, l leader) {
+		delete(before, k)
+		if len(l.isr) == 0 {
+			b.leaderLost(k, from, l.epoch)
+			return
+		}
+		b.leaders.learn(k, l)
+	})
+	if err != nil {
 		b.log.Warn("a node told nonsense about what it leads", "node", from, "err", err)
+		return
+	}
+	for k, epoch := range before {
+		b.leaderLost(k, from, epoch)
+	}
+}
+
+// leaderLost has a group of this node elect whose leader leads no more, though its node is there.
+func (b *Broker) leaderLost(k replicaKey, node, epoch int32) {
+	if !b.leaders.resigned(k, node, epoch) {
+		return
+	}
+	if x := b.replicas.get(k.topic, k.partition); x != nil {
+		b.elector.checkRole(&x.contender)
 	}
 }
 
@@ -266,10 +292,12 @@ func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.
 	case s.Leading:
 		b.tellLeader(x, leader{node: b.id, epoch: s.Epoch, isr: b.inSyncNow(p)})
 	case s.Leader >= 0 && s.Leader != b.id:
-		b.leaders.resign(x.key)
+		b.leaders.resign(x.key) // what the next leader tells is enough
 		b.leaders.learn(x.key, leader{node: s.Leader, epoch: s.Epoch})
 	default:
-		b.leaders.resign(x.key)
+		if news := b.leaders.resign(x.key); news != nil {
+			b.peers.Publish(news, b.leaders.encode)
+		}
 	}
 	b.elector.checkRole(&x.contender)
 }

@@ -65,6 +65,8 @@ func (r *replicas) failed(x *replica, p *replication.Partition, cause error) {
 	if e := p.Close(); e != nil {
 		r.log.Warn("a damaged replica was not closed in good order", "topic", x.topic, "partition", x.key.partition, "err", e)
 	}
+	// It may have led until it was closed: the others are not to wait for it.
+	r.onRole(x, p, replication.State{Leader: -1, Epoch: p.State().Epoch})
 	if !r.setAside(x) {
 		x.given = err
 		return

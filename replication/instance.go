@@ -88,7 +88,7 @@ func (p *Partition) run(l *log.Log, durable uint64) (*instance, error) {
 	}
 	in.transport = p.node.Transport.prepare(&GroupTransport{
 		name: p.config.Group, admission: in.admission, followers: in.followers,
-		load: in.store.load, durable: in.store.durable, onAnswer: in.onAnswer, onInstalled: in.onInstalled, maxBytes: p.node.Limits.RequestBytes,
+		load: in.store.load, durable: in.store.durable, onAnswer: in.onAnswer, onInstalled: in.onInstalled, told: p.onHeard, maxBytes: p.node.Limits.RequestBytes,
 		ship: (&shipper{p.node, in, p.config.Group}).send, receive: p.receive,
 	})
 	in.store.tail, in.store.fed = p.node.Limits.TailBytes, in.feeding.from
@@ -144,8 +144,22 @@ func (in *instance) bootstrap(voters []Member, self Member) error {
 func (in *instance) role() (leads bool, term uint64, leader int32) {
 	leads = in.raft.State() == raft.Leader
 	term = in.raft.CurrentTerm()
-	addr, _ := in.raft.LeaderWithID()
-	return leads, term, nodeOf(addr)
+	if leads {
+		return leads, term, memberOf(in.id).Node
+	}
+	return leads, term, in.transport.leaderIn(term)
+}
+
+// onHeard looks at the role where a leader's request says something else. Raft gives no notice of
+// a leader that stays the same from one term to the next.
+func (p *Partition) onHeard() {
+	in := p.inst.Load()
+	if in == nil {
+		return
+	}
+	if h, s := in.transport.heard.Load(), p.State(); h.leader != s.Leader || h.term != uint64(s.Epoch) {
+		p.look()
+	}
 }
 
 func nodeOf(addr raft.ServerAddress) int32 {

@@ -86,6 +86,12 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 			return nil, fmt.Errorf("group %s: %w", group, err)
 		}
 	}
+	if r, ok := request.(*raft.AppendEntriesRequest); ok {
+		g.hear(r)
+		if g.told != nil {
+			defer g.told()
+		}
+	}
 	answer := make(chan raft.RPCResponse, 1)
 	rpc := raft.RPC{Command: request, RespChan: answer}
 	if handle := g.heartbeat.Load(); handle != nil && isHeartbeat(request) {
@@ -110,6 +116,28 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// heard is a leader, known by what it sends.
+type heard struct {
+	term   uint64
+	leader int32
+}
+
+// hear takes note of who leads in a term: whoever sends entries or heartbeats does.
+func (g *GroupTransport) hear(r *raft.AppendEntriesRequest) {
+	if h := g.heard.Load(); h == nil || h.term < r.Term {
+		g.heard.Store(&heard{r.Term, nodeOf(g.DecodePeer(r.RPCHeader.Addr))})
+	}
+}
+
+// leaderIn is the leader of a term, -1 while nothing has come from it. Raft's own word is of no
+// use for this: it keeps the old leader while a higher term has none.
+func (g *GroupTransport) leaderIn(term uint64) int32 {
+	if h := g.heard.Load(); h != nil && h.term == term {
+		return h.leader
+	}
+	return -1
 }
 
 // vouch makes sure that a follower has on disk what it acknowledges: Raft stores only entries that
@@ -256,6 +284,9 @@ type GroupTransport struct {
 
 	ship    func(to raft.ServerID, term uint64, s *shipment) (uint64, error)
 	receive func(shipHeader, net.Conn) error
+
+	heard atomic.Pointer[heard] // of the highest term
+	told  func()                // is called after every request of a leader's; nil: nobody asks
 
 	life context.Context // ends with Close, and with it every call that is out
 	end  context.CancelFunc
