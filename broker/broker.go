@@ -293,7 +293,7 @@ func (b *Broker) prepareReplicas() {
 		onRole: b.onRole, onMembership: b.onMembership,
 		lost:   b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
-		leader: func(k replicaKey) int32 { return b.leaders.get(k).node }, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
+		leader: b.leaders.get, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
 	}
 }

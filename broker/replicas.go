@@ -70,7 +70,7 @@ type replicas struct {
 	opened       func(*replica)
 	lost         func(*replica) // has the leader take the replica out, and opens it again
 	config       func(*cluster.Topic) config.TopicConfig
-	leader       func(replicaKey) int32 // -1 while unknown
+	leader       func(replicaKey) leader
 
 	tasks tasks // what is done about single replicas
 
@@ -178,15 +178,17 @@ func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
 // group is the name of the Raft group.
 func (x *replica) group() string { return fmt.Sprintf("%s-%d", x.key.topic, x.key.partition) }
 
-// leaderOf is the leader that the replica's own group knows, one that has yet to assert itself
-// included; else the one that other nodes tell of; -1 for none.
+// leaderOf is the leader of the latest epoch: in one that is new, the leader that the replica's own
+// group knows, though it has yet to assert itself; else what the leaders themselves told last. One
+// that has resigned is none, whatever the group knows. -1 for none.
 func (r *replicas) leaderOf(x *replica) int32 {
+	told := r.leader(x.key)
 	if p := x.partition(); p != nil {
-		if l := p.State().Leader; l >= 0 {
-			return l
+		if s := p.State(); s.Epoch > told.epoch {
+			return s.Leader
 		}
 	}
-	return r.leader(x.key)
+	return told.node
 }
 
 // stand has a replica stand for election, where it is open.
