@@ -124,7 +124,7 @@ func (p *Partition) settle() {
 	var propose mark
 	cause := p.lostBy(next)
 	switch {
-	case p.closing:
+	case p.closing || p.stopped: // what it was told last stays
 		p.mu.Unlock()
 		return
 	case !leads:

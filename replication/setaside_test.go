@@ -147,6 +147,7 @@ func TestALeaderWhoseLogIsDamagedGivesTheLeadAway(t *testing.T) {
 	case <-time.After(8 * time.Second):
 		t.Fatal("it goes on")
 	}
+	damaged.settle() // a request that was under way when it stopped
 	if a := damaged.Append(batchOf("more")); !errors.Is(a.err, ErrStorage) {
 		t.Errorf("the damaged replica takes batches: %v", a.err)
 	}
