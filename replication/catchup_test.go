@@ -178,12 +178,12 @@ func TestBrokenTransferGoesOnWithoutSendingTwice(t *testing.T) {
 	c.settled()
 	before := lead.node.shipped.Load()
 	var streams atomic.Int64
-	c.net.streams = func(conn net.Conn) net.Conn {
+	c.net.tamper(func(conn net.Conn) net.Conn {
 		left := &atomic.Int64{}
 		left.Store(400 << 10)
 		streams.Add(1)
 		return breaking{conn, left}
-	}
+	})
 	c.addNode(4)
 	c.start(4)
 	c.reconciled(disks(1, 2, 3, 4))
@@ -288,11 +288,11 @@ func TestCatchingUpEndsHoweverMuchIsWrittenMeanwhile(t *testing.T) {
 	c.stop(away)
 	fillMore(t, lead, 16)
 	var streams atomic.Int64
-	c.net.streams = func(conn net.Conn) net.Conn {
+	c.net.tamper(func(conn net.Conn) net.Conn {
 		streams.Add(1)
 		fillMore(t, lead, lead.log().Segments()+8) // four times the tail
 		return conn
-	}
+	})
 	p := c.start(away)
 	await(t, p, "it to catch up", func() bool { return streams.Load() > 0 && p.HighWatermark() == lead.HighWatermark() })
 	c.settled()

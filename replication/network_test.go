@@ -14,21 +14,24 @@ import (
 
 // network joins the transports of several nodes in memory. Nodes may be cut off.
 type network struct {
-	appended  map[int32]*atomic.Int64 // entries that went to a node by AppendEntries
-	committed atomic.Uint64           // what a leader told last
-	streams   func(net.Conn) net.Conn // a test may tamper with segment streams
+	appended  map[int32]*atomic.Int64                 // entries that went to a node by AppendEntries
+	committed atomic.Uint64                           // what a leader told last
+	streams   atomic.Pointer[func(net.Conn) net.Conn] // what tamper was given
 
 	mu    sync.Mutex
 	nodes map[int32]*Transport
 	cut   map[int32]bool
 }
 
+// tamper has a test see every segment stream that begins from now on.
+func (w *network) tamper(f func(net.Conn) net.Conn) { w.streams.Store(&f) }
+
 func newNetwork() *network {
 	w := &network{nodes: map[int32]*Transport{}, cut: map[int32]bool{}, appended: map[int32]*atomic.Int64{}}
 	for id := range int32(10) {
 		w.appended[id] = &atomic.Int64{}
 	}
-	w.streams = func(c net.Conn) net.Conn { return c }
+	w.tamper(func(c net.Conn) net.Conn { return c })
 	return w
 }
 
@@ -115,7 +118,7 @@ func (r route) Ship(_ context.Context, to int32, header []byte) (net.Conn, error
 		defer there.Close()
 		t.ReceiveSegments(r.from, header, there)
 	}()
-	return r.net.streams(here), nil
+	return (*r.net.streams.Load())(here), nil
 }
 
 func cloneEntries(ae *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
