@@ -17,6 +17,9 @@ const (
 	adminHeaderTime  = 5 * time.Second
 	adminIdleTime    = 2 * time.Minute
 	adminHeaderBytes = 16 << 10
+	adminWriteTime   = 2 * time.Minute // profiles take as long as they are told to, up to this
+	scrapeTime       = 10 * time.Second
+	scrapes          = 4 // at a time; more are answered 503
 )
 
 // openAdmin serves the admin port, from before the cluster is found: a node that waits for others
@@ -32,7 +35,9 @@ func (b *Broker) openAdmin(addr string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", b.livez)
 	mux.HandleFunc("GET /readyz", b.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(b.registry(), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(b.registry(), promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapes, Timeout: scrapeTime,
+	}))
 	if b.settings.Bool("admin.profiling.enable") {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -41,7 +46,7 @@ func (b *Broker) openAdmin(addr string) error {
 	}
 	b.adminAddr = l.Addr()
 	b.adminServer = &http.Server{
-		Handler: mux, ReadHeaderTimeout: adminHeaderTime, IdleTimeout: adminIdleTime, MaxHeaderBytes: adminHeaderBytes,
+		Handler: mux, ReadTimeout: adminHeaderTime, WriteTimeout: adminWriteTime, IdleTimeout: adminIdleTime, MaxHeaderBytes: adminHeaderBytes,
 	}
 	b.background.Go(func() {
 		if err := b.adminServer.Serve(l); !errors.Is(err, http.ErrServerClosed) {

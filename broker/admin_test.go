@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/cluster"
+	"quorumlog/protocol"
 )
 
 func startBrokerWithAdmin(t *testing.T, settings map[string]string) *testBroker {
@@ -133,6 +137,28 @@ func TestANodeThatWaitsForVotersIsAliveAndSaysForWhom(t *testing.T) {
 	}
 }
 
+func TestManyFailedReplicasDoNotHideThoseThatAreBeingOpened(t *testing.T) {
+	b := startBroker(t, nil)
+	for i := range int32(3 * maxReasons) {
+		x := &replica{key: replicaKey{cluster.TopicID{1}, i}, topic: "t"}
+		if i > 0 {
+			x.err = errors.New("damaged")
+		}
+		b.replicas.mu.Lock()
+		b.replicas.all[x.key] = x
+		b.replicas.mu.Unlock()
+		defer func() {
+			b.replicas.mu.Lock()
+			delete(b.replicas.all, x.key)
+			b.replicas.mu.Unlock()
+		}()
+	}
+	r := b.readiness()
+	if r.Ready || len(r.Reasons) != 1 || len(r.Degraded) != maxReasons+1 {
+		t.Errorf("ready %v, %q, %d degraded", r.Ready, r.Reasons, len(r.Degraded))
+	}
+}
+
 func TestProfilesAreServedWhereTheyAreAskedFor(t *testing.T) {
 	b := startBrokerWithAdmin(t, map[string]string{"admin.profiling.enable": "true"})
 	if code, body := b.get("/debug/pprof/goroutine?debug=1"); code != http.StatusOK || !strings.Contains(body, "goroutine profile") {
@@ -241,7 +267,10 @@ func TestErrorCodesAreFoundWhereverTheyStand(t *testing.T) {
 	if !slices.Equal(got, []int16{1, 2, 3}) {
 		t.Errorf("found %v", got)
 	}
-	if n := testing.AllocsPerRun(100, func() { visitErrorCodes(f, func(int16) {}) }); n > 0 {
+	b := &Broker{errorCodes: newErrorCodes()}
+	r, none := &protocol.Request{Key: f.Key()}, kmsg.NewPtrOffsetFetchResponse()
+	none.Groups = append(none.Groups, kmsg.NewOffsetFetchResponseGroup())
+	if n := testing.AllocsPerRun(100, func() { b.countErrors(r, none) }); n > 1 { // the one that it is counted with
 		t.Errorf("%v allocations", n)
 	}
 }

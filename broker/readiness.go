@@ -45,19 +45,21 @@ func (b *Broker) judge(r *readiness, im *cluster.Image) {
 	if b.disk.full() {
 		r.Degraded = append(r.Degraded, "the disk is nearly full: producers are refused until there is room")
 	}
-	var opening, leaderless int
+	var opening, leaderless, failed int
 	for _, x := range b.replicas.list() {
 		switch p, err := x.status(); {
 		case err != nil:
-			r.Degraded = append(r.Degraded, fmt.Sprintf("%s-%d is not served: %v", x.topic, x.key.partition, err))
+			if failed++; failed <= maxReasons {
+				r.Degraded = append(r.Degraded, fmt.Sprintf("%s-%d is not served: %v", x.topic, x.key.partition, err))
+			}
 		case p == nil:
 			opening++
 		case b.leaders.get(x.key).node < 0:
 			leaderless++
 		}
-		if len(r.Degraded) > maxReasons {
-			break
-		}
+	}
+	if failed > maxReasons {
+		r.Degraded = append(r.Degraded, fmt.Sprintf("%d more replicas are not served", failed-maxReasons))
 	}
 	if opening > 0 {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d replicas are being opened", opening))
@@ -67,5 +69,5 @@ func (b *Broker) judge(r *readiness, im *cluster.Image) {
 	}
 }
 
-// maxReasons bounds what /readyz says of single partitions.
+// maxReasons bounds how many replicas /readyz names.
 const maxReasons = 20
