@@ -75,7 +75,7 @@ func TestBadBatchesAreRefusedAndNothingIsAppended(t *testing.T) {
 		"no key in compact":      {"keyed", keyless, kerr.InvalidRecord},
 		"unknown topic":          {"nowhere", batchOf("v"), kerr.UnknownTopicOrPartition},
 		"internal topic":         {"__consumer_offsets", batchOf("v"), kerr.UnknownTopicOrPartition},
-		"a coordinator's marker": {"t", record.EndTxnMarker{}.Batch(1, 0, 1), kerr.InvalidRecord},
+		"a coordinator's marker": {"t", record.AppendMarker(nil, record.Marker{ProducerID: 1}, 1), kerr.InvalidRecord},
 	} {
 		if got := b.produced(produceRequest(tc.topic, tc.records)); got.ErrorCode != tc.want.Code {
 			t.Errorf("%s: %v; want %v", name, kerr.ErrorForCode(got.ErrorCode), tc.want)

@@ -25,6 +25,8 @@ var answers = []struct {
 	{log.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{log.ErrStaleEpoch, kerr.InvalidProducerEpoch},
 	{log.ErrUnknownProducer, kerr.UnknownProducerID},
+	{log.ErrTransactionState, kerr.InvalidTxnState},
+	{log.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{log.ErrCorrupt, kerr.KafkaStorageError},
 	{log.ErrFailed, kerr.KafkaStorageError},
 	{log.ErrClosed, kerr.NotLeaderForPartition},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 
 	"quorumlog/record"
@@ -43,19 +42,26 @@ func (p *ProducerState) LastSeq() int32 {
 	return p.Batches[len(p.Batches)-1].LastSeq
 }
 
-// Errors of a sequence check.
+// Errors of a check; they are Kafka's.
 var (
 	// ErrOutOfOrderSequence means that records before this batch are missing.
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")
-	// ErrStaleEpoch means that a newer instance of the producer has written.
+	// ErrStaleEpoch means that a newer instance of the producer has written, or that its
+	// transaction has been ended.
 	ErrStaleEpoch = errors.New("producer epoch is stale")
 	// ErrUnknownProducer means that the producer's state is gone and the batch is not its first.
 	ErrUnknownProducer = errors.New("unknown producer")
+	// ErrTransactionState means a batch outside of the transaction that its producer has open, or
+	// one of a transaction that has ended.
+	ErrTransactionState = errors.New("not part of the producer's transaction")
+	// ErrCoordinatorFenced means a marker of a coordinator that another one has replaced.
+	ErrCoordinatorFenced = errors.New("transaction coordinator is fenced")
 )
 
 // Producers is the table of a partition's idempotent producers: pure state, no locks.
 type Producers struct {
-	m map[int64]*ProducerState
+	m    map[int64]*ProducerState
+	open []*ProducerState // those with a transaction, by its first offset
 }
 
 // NewProducers returns a table with the given states.
@@ -63,66 +69,105 @@ func NewProducers(states []ProducerState) *Producers {
 	t := &Producers{m: make(map[int64]*ProducerState, len(states))}
 	for _, p := range states {
 		t.m[p.ID] = &p
+		if p.TxnStart >= 0 {
+			t.open = append(t.open, &p)
+		}
 	}
+	slices.SortFunc(t.open, func(a, b *ProducerState) int { return cmp.Compare(a.TxnStart, b.TxnStart) })
 	return t
+}
+
+// Repeated returns what is remembered of a batch that was appended before, nil for any other.
+func (t *Producers) Repeated(b record.Batch) *BatchRange {
+	p := t.m[b.ProducerID()]
+	if p == nil || b.BaseSequence() < 0 || b.ProducerEpoch() != p.Epoch {
+		return nil
+	}
+	for i := range p.Batches {
+		if r := &p.Batches[i]; r.FirstSeq == b.BaseSequence() && r.LastSeq == b.LastSequence() {
+			return r
+		}
+	}
+	return nil
 }
 
 // Check decides whether a batch may be appended. A batch that was appended before is returned
 // as duplicate, with its first offset.
 func (t *Producers) Check(b record.Batch) (dup *BatchRange, err error) {
-	p := t.m[b.ProducerID()]
-	first := b.BaseSequence()
+	if dup := t.Repeated(b); dup != nil {
+		return dup, nil
+	}
+	return nil, t.Standing(b.ProducerID()).Check(b)
+}
+
+// Apply records a batch that stands in the log at its base offset, and reports the transaction
+// that it has aborted, if any.
+func (t *Producers) Apply(b record.Batch) (aborted AbortedTransaction, ok bool) {
 	switch {
-	case p == nil:
-		// Whoever is unknown may begin anywhere: retention or expiry may have removed its state.
-		return nil, nil
-	case b.ProducerEpoch() < p.Epoch:
-		return nil, ErrStaleEpoch
-	case b.ProducerEpoch() > p.Epoch:
-		if first != 0 {
-			return nil, ErrOutOfOrderSequence
-		}
-		return nil, nil
+	case b.ProducerID() < 0:
+	case b.IsControl():
+		return t.applyMarker(b)
+	default:
+		t.applyData(b)
 	}
-	last := b.LastSequence()
-	for i := range p.Batches {
-		if r := &p.Batches[i]; r.FirstSeq == first && r.LastSeq == last {
-			return r, nil
-		}
-	}
-	if first != nextSequence(p.LastSeq()) {
-		return nil, ErrOutOfOrderSequence
-	}
-	return nil, nil
+	return AbortedTransaction{}, false
 }
 
-// nextSequence follows seq; after the largest comes zero.
-func nextSequence(seq int32) int32 {
-	if seq == math.MaxInt32 {
-		return 0
+func (t *Producers) applyData(b record.Batch) {
+	p := t.enter(b)
+	if b.BaseSequence() >= 0 {
+		if len(p.Batches) == rememberedBatches {
+			p.Batches = append(p.Batches[:0], p.Batches[1:]...)
+		}
+		p.Batches = append(p.Batches, BatchRange{b.BaseSequence(), b.LastSequence(), b.BaseOffset(), b.MaxTimestamp()})
 	}
-	return seq + 1
+	if b.IsTransactional() && p.TxnStart < 0 {
+		p.TxnStart = b.BaseOffset()
+		t.open = append(t.open, p)
+	}
 }
 
-// Apply records a batch that stands in the log at its base offset.
-func (t *Producers) Apply(b record.Batch) {
-	id := b.ProducerID()
-	if id < 0 || b.IsControl() {
-		return
-	}
-	p := t.m[id]
+// enter returns the state of the batch's producer, with its epoch and time.
+func (t *Producers) enter(b record.Batch) *ProducerState {
+	p := t.m[b.ProducerID()]
 	if p == nil {
-		p = &ProducerState{ID: id, CoordinatorEpoch: -1, TxnStart: -1}
-		t.m[id] = p
+		p = &ProducerState{ID: b.ProducerID(), CoordinatorEpoch: -1, TxnStart: -1}
+		t.m[p.ID] = p
 	}
 	if b.ProducerEpoch() != p.Epoch {
 		p.Epoch, p.Batches = b.ProducerEpoch(), p.Batches[:0]
 	}
-	if len(p.Batches) == rememberedBatches {
-		p.Batches = append(p.Batches[:0], p.Batches[1:]...)
-	}
-	p.Batches = append(p.Batches, BatchRange{b.BaseSequence(), b.LastSequence(), b.BaseOffset(), b.MaxTimestamp()})
 	p.LastTimestamp = b.MaxTimestamp()
+	return p
+}
+
+// applyMarker ends a transaction. What compaction has left of a marker, a batch without a record,
+// says nothing any more.
+func (t *Producers) applyMarker(b record.Batch) (aborted AbortedTransaction, ok bool) {
+	m, err := record.ParseMarker(b)
+	if err != nil {
+		return aborted, false
+	}
+	p := t.enter(b)
+	p.CoordinatorEpoch = m.CoordinatorEpoch
+	if p.TxnStart < 0 {
+		return aborted, false
+	}
+	aborted = AbortedTransaction{ProducerID: p.ID, First: p.TxnStart, Last: b.LastOffset(), Stable: b.NextOffset()}
+	p.TxnStart = -1
+	t.open = slices.DeleteFunc(t.open, func(q *ProducerState) bool { return q == p })
+	if first, ok := t.FirstUnstable(); ok {
+		aborted.Stable = first
+	}
+	return aborted, !m.Commit
+}
+
+// FirstUnstable is the first offset of the oldest transaction that is open.
+func (t *Producers) FirstUnstable() (offset int64, ok bool) {
+	if len(t.open) == 0 {
+		return -1, false
+	}
+	return t.open[0].TxnStart, true
 }
 
 // Expire forgets producers that last wrote before the timestamp (ms) and have no transaction.
@@ -133,6 +178,15 @@ func (t *Producers) Expire(before int64) {
 
 // Len is the number of producers known.
 func (t *Producers) Len() int { return len(t.m) }
+
+// Open is the number of transactions that are open, and when the producer of the oldest one last
+// wrote, ms.
+func (t *Producers) Open() (n int, lastTimestamp int64) {
+	if len(t.open) == 0 {
+		return 0, -1
+	}
+	return len(t.open), t.open[0].LastTimestamp
+}
 
 // Snapshot copies all states, ordered by id.
 func (t *Producers) Snapshot() []ProducerState {

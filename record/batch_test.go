@@ -149,7 +149,7 @@ func TestBuilderWritesTheBytesThatKgoWrites(t *testing.T) {
 
 func TestTransactionMarkersAreKafkas(t *testing.T) {
 	rest := stored(t, "kgo-txn")
-	var markers []EndTxnMarker
+	var markers []Marker
 	for len(rest) > 0 {
 		var b Batch
 		var err error
@@ -160,24 +160,24 @@ func TestTransactionMarkersAreKafkas(t *testing.T) {
 			t.Error("a batch outside a transaction")
 		}
 		if !b.IsControl() {
-			if _, err := ParseEndTxnMarker(b); !errors.Is(err, ErrInvalid) {
+			if _, err := ParseMarker(b); !errors.Is(err, ErrInvalid) {
 				t.Errorf("data was taken for a marker: %v", err)
 			}
 			continue
 		}
-		m, err := ParseEndTxnMarker(b)
+		m, err := ParseMarker(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		markers = append(markers, m)
-		ours := m.Batch(b.ProducerID(), b.ProducerEpoch(), b.MaxTimestamp())
+		ours := Batch(AppendMarker(nil, m, b.MaxTimestamp()))
 		ours.SetBaseOffset(b.BaseOffset())
 		ours.SetLeaderEpoch(b.LeaderEpoch())
 		if !bytes.Equal(ours, b) {
 			t.Errorf("got  %x\nwant %x", []byte(ours), []byte(b))
 		}
 	}
-	if want := []EndTxnMarker{{Commit: true}, {Commit: false}}; !reflect.DeepEqual(markers, want) {
+	if want := []Marker{{ProducerID: 5, ProducerEpoch: 1, Commit: true}, {ProducerID: 6, ProducerEpoch: 1}}; !reflect.DeepEqual(markers, want) {
 		t.Errorf("markers %v, want %v", markers, want)
 	}
 }

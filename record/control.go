@@ -36,19 +36,21 @@ func (b Batch) ControlRecord() (ControlType, []byte, error) {
 	return ControlType(binary.BigEndian.Uint16(f.key[2:])), f.value, nil
 }
 
-// EndTxnMarker is the control record that ends a producer's transaction in a partition (KIP-98).
-type EndTxnMarker struct {
-	Commit           bool  // false aborts
+// Marker is the control record that ends a producer's transaction in a partition (KIP-98).
+type Marker struct {
+	ProducerID       int64
+	ProducerEpoch    int16
 	CoordinatorEpoch int32 // leader epoch of the coordinator that decided
+	Commit           bool  // false aborts
 }
 
-// endTxnValueSize is version int16 and coordinator epoch int32.
-const endTxnValueSize = 6
+// markerValueSize is version int16 and coordinator epoch int32.
+const markerValueSize = 6
 
-// Batch returns the marker as a batch of the producer, stamped with the time ms.
-func (m EndTxnMarker) Batch(producerID int64, epoch int16, ms int64) Batch {
+// AppendMarker appends the marker as a batch of one record, stamped with the time, ms.
+func AppendMarker(dst []byte, m Marker, timestamp int64) []byte {
 	w := NewBuilder(BuilderOptions{
-		Producer:      &Producer{ID: producerID, Epoch: epoch, Sequence: -1},
+		Producer:      &Producer{ID: m.ProducerID, Epoch: m.ProducerEpoch, Sequence: -1},
 		Transactional: true,
 		Control:       true,
 	})
@@ -57,19 +59,22 @@ func (m EndTxnMarker) Batch(producerID int64, epoch int16, ms int64) Batch {
 		typ = ControlCommit
 	}
 	key := binary.BigEndian.AppendUint16(make([]byte, 2, 4), uint16(typ))
-	value := binary.BigEndian.AppendUint32(make([]byte, 2, endTxnValueSize), uint32(m.CoordinatorEpoch))
-	w.Add(Record{Timestamp: ms, Key: key, Value: value})
-	return w.Build()
+	value := binary.BigEndian.AppendUint32(make([]byte, 2, markerValueSize), uint32(m.CoordinatorEpoch))
+	w.Add(Record{Timestamp: timestamp, Key: key, Value: value})
+	return append(dst, w.Build()...)
 }
 
-// ParseEndTxnMarker reads a transaction's marker; the error is ErrInvalid for any other batch.
-func ParseEndTxnMarker(b Batch) (EndTxnMarker, error) {
+// ParseMarker reads a transaction's marker; the error is ErrInvalid for any other batch.
+func ParseMarker(b Batch) (Marker, error) {
 	typ, value, err := b.ControlRecord()
 	if err != nil {
-		return EndTxnMarker{}, err
+		return Marker{}, err
 	}
-	if typ != ControlAbort && typ != ControlCommit || len(value) < endTxnValueSize {
-		return EndTxnMarker{}, fmt.Errorf("control type %d with %d bytes: %w", typ, len(value), ErrInvalid)
+	if typ != ControlAbort && typ != ControlCommit || len(value) < markerValueSize {
+		return Marker{}, fmt.Errorf("control type %d with %d bytes: %w", typ, len(value), ErrInvalid)
 	}
-	return EndTxnMarker{Commit: typ == ControlCommit, CoordinatorEpoch: int32(binary.BigEndian.Uint32(value[2:]))}, nil
+	return Marker{
+		ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(),
+		CoordinatorEpoch: int32(binary.BigEndian.Uint32(value[2:])), Commit: typ == ControlCommit,
+	}, nil
 }

@@ -30,7 +30,7 @@ func FuzzBatch(f *testing.F) {
 		for range seq {
 			n++
 		}
-		ParseEndTxnMarker(b)
+		ParseMarker(b)
 		if err := Validate(b, Limits{MaxDecompressed: bound}); err != nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"quorumlog/log"
 	"quorumlog/record"
 )
 
@@ -25,8 +26,9 @@ type Append struct {
 	written *Outcome // see AppendWritten; nil where nobody asked
 
 	// The tentative producer table's, guarded by the partition's mu.
-	settled bool
-	older   *Append // the one in flight before it of the same producer
+	settled  bool
+	older    *Append      // the one in flight before it of the same producer
+	standing log.Standing // of the producer after it
 }
 
 // AppendResult says where a batch is.
@@ -68,7 +70,7 @@ func (p *Partition) Append(b record.Batch) *Append {
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	return p.propose(&Append{data: b})
+	return p.propose(&Append{data: b}, checkSequence)
 }
 
 // AppendWritten is Append for who waits for Written.
@@ -77,20 +79,22 @@ func (p *Partition) AppendWritten(b record.Batch) *Append {
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	return p.propose(&Append{data: b, written: &Outcome{done: make(chan struct{})}})
+	return p.propose(&Append{data: b, written: &Outcome{done: make(chan struct{})}}, checkSequence)
 }
 
 func refused(err error) *Append { return &Append{Outcome: Outcome{done: closed, err: err}} }
 
-func (p *Partition) propose(a *Append) *Append {
+// propose hands a batch or a command to Raft, if check lets it pass, which is asked about batches
+// of a producer: see admit.
+func (p *Partition) propose(a *Append, c check) *Append {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.awaitRoom(len(a.data)); err != nil {
 		return refused(err)
 	}
-	if idempotent(a.data) {
-		if earlier := p.checkSequence(record.Batch(a.data)); earlier != nil {
-			return earlier
+	if ofProducer(a.data) {
+		if settled := p.admit(a, c); settled != nil {
+			return settled
 		}
 	}
 	a.done = make(chan struct{})
@@ -102,10 +106,24 @@ func (p *Partition) propose(a *Append) *Append {
 	return a
 }
 
-// checkSequence returns the answer to a batch that must not be appended.
-func (p *Partition) checkSequence(b record.Batch) *Append {
+// check decides on a batch of a producer. It returns the answer to one that must not be appended;
+// the partition's mu and the machine's are held.
+type check func(p *Partition, b record.Batch) *Append
+
+// admit decides on a batch of a producer, and works out the standing that follows.
+func (p *Partition) admit(a *Append, c check) *Append {
 	p.machine.mu.Lock()
 	defer p.machine.mu.Unlock()
+	b := record.Batch(a.data)
+	if settled := c(p, b); settled != nil {
+		return settled
+	}
+	a.standing = p.proposals.standing(b.ProducerID(), p.machine.producers).After(b)
+	return nil
+}
+
+// checkSequence is the check of a batch with records.
+func checkSequence(p *Partition, b record.Batch) *Append {
 	twin, dup, err := p.proposals.check(b, p.machine.producers)
 	switch {
 	case err != nil:

@@ -123,12 +123,19 @@ func (m *machine) applyStored(index uint64, e *effects) error {
 	return nil
 }
 
-// applyBatch is where ProducerState.TxnStart will follow transactions, and the last stable
-// offset will part from the high watermark.
 func (m *machine) applyBatch(b record.Batch, e *effects) {
 	m.producers.Apply(b)
 	m.highWatermark = b.NextOffset()
 	e.bytes += int64(len(b))
+}
+
+// stableOffset is the last stable offset: transactions are open until their markers are applied,
+// and so committed.
+func (m *machine) stableOffset() int64 {
+	if first, ok := m.producers.FirstUnstable(); ok {
+		return min(first, m.highWatermark)
+	}
+	return m.highWatermark
 }
 
 func (m *machine) applyCommand(l *raft.Log, e *effects) error {

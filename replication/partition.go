@@ -43,6 +43,7 @@ type Partition struct {
 
 	state         atomic.Pointer[State]
 	highWatermark atomic.Int64
+	stableOffset  atomic.Int64    // the last stable offset, which goes up after the high watermark
 	life          context.Context // ends with Close, and what waits for others with it
 	end           context.CancelFunc
 	writeError    atomic.Pointer[error] // the last, until it is taken into account
@@ -108,14 +109,20 @@ func (n *Node) newPartition(c PartitionConfig) *Partition {
 	return p
 }
 
-// publishWatermark makes the applied high watermark visible; it never goes back.
+// publishWatermark makes the applied high watermark and last stable offset visible; neither ever
+// goes back.
 func (p *Partition) publishWatermark() {
 	p.machine.mu.Lock()
-	hw := p.machine.highWatermark
+	hw, stable := p.machine.highWatermark, p.machine.stableOffset()
 	p.machine.mu.Unlock()
+	raise(&p.highWatermark, hw)
+	raise(&p.stableOffset, stable)
+}
+
+func raise(v *atomic.Int64, to int64) {
 	for {
-		old := p.highWatermark.Load()
-		if hw <= old || p.highWatermark.CompareAndSwap(old, hw) {
+		old := v.Load()
+		if to <= old || v.CompareAndSwap(old, to) {
 			return
 		}
 	}

@@ -1,8 +1,6 @@
 package replication
 
 import (
-	"math"
-
 	"quorumlog/log"
 	"quorumlog/record"
 )
@@ -26,60 +24,51 @@ func (q *proposals) room(n int) bool {
 // check decides on a batch by the tentative table. It returns the proposal that already holds
 // it, or the range of an applied batch that does, or why it may not be appended.
 func (q *proposals) check(b record.Batch, applied *log.Producers) (twin *Append, dup *log.BatchRange, err error) {
-	newest := q.producers[b.ProducerID()]
-	if newest == nil {
-		dup, err = applied.Check(b)
-		return nil, dup, err
-	}
-	last := record.Batch(newest.data)
-	switch {
-	case b.ProducerEpoch() < last.ProducerEpoch():
-		return nil, nil, log.ErrStaleEpoch
-	case b.ProducerEpoch() > last.ProducerEpoch():
-		if b.BaseSequence() != 0 {
-			return nil, nil, log.ErrOutOfOrderSequence
-		}
-		return nil, nil, nil
-	}
-	for a := newest; a != nil && !a.settled; a = a.older {
+	for a := q.newest(b.ProducerID()); a != nil; a = a.before() {
 		if sameSequence(record.Batch(a.data), b) {
 			return a, nil, nil
 		}
 	}
-	if dup, err := applied.Check(b); err == nil && dup != nil {
+	now := q.standing(b.ProducerID(), applied)
+	if dup = applied.Repeated(b); dup != nil && b.ProducerEpoch() == now.Epoch {
 		return nil, dup, nil
 	}
-	if b.BaseSequence() != nextSequence(last.LastSequence()) {
-		return nil, nil, log.ErrOutOfOrderSequence
+	return nil, nil, now.Check(b)
+}
+
+// standing is what decides on a producer's next batch.
+func (q *proposals) standing(id int64, applied *log.Producers) log.Standing {
+	if a := q.newest(id); a != nil {
+		return a.standing
 	}
-	return nil, nil, nil
+	return applied.Standing(id)
+}
+
+// newest is the last proposal in flight of a producer, nil for none.
+func (q *proposals) newest(id int64) *Append { return q.producers[id] }
+
+// before is the proposal in flight before a of the same producer.
+func (a *Append) before() *Append {
+	if a.older == nil || a.older.settled {
+		return nil
+	}
+	return a.older
 }
 
 func sameSequence(a, b record.Batch) bool {
-	return a.ProducerEpoch() == b.ProducerEpoch() && a.BaseSequence() == b.BaseSequence() && a.LastSequence() == b.LastSequence()
+	return a.BaseSequence() >= 0 && a.ProducerEpoch() == b.ProducerEpoch() && a.BaseSequence() == b.BaseSequence() && a.LastSequence() == b.LastSequence()
 }
 
-// nextSequence follows seq; after the largest comes zero.
-func nextSequence(seq int32) int32 {
-	if seq == math.MaxInt32 {
-		return 0
-	}
-	return seq + 1
+// ofProducer reports whether the producer table speaks of the batch.
+func ofProducer(data []byte) bool {
+	return len(data) > maxCommandSize && record.Batch(data).ProducerID() >= 0
 }
 
-// idempotent reports whether the producer table speaks of the batch.
-func idempotent(data []byte) bool {
-	if len(data) <= maxCommandSize {
-		return false
-	}
-	b := record.Batch(data)
-	return b.ProducerID() >= 0 && !b.IsControl()
-}
-
+// push adds a proposal; one of a producer has the standing that follows.
 func (q *proposals) push(a *Append) {
 	q.queue = append(q.queue, a)
 	q.bytes += len(a.data)
-	if idempotent(a.data) {
+	if ofProducer(a.data) {
 		if q.producers == nil {
 			q.producers = map[int64]*Append{}
 		}
@@ -106,7 +95,7 @@ func (q *proposals) pop(data []byte) *Append {
 	}
 	q.bytes -= len(a.data)
 	a.settled, a.older = true, nil
-	if idempotent(a.data) {
+	if ofProducer(a.data) {
 		if id := record.Batch(a.data).ProducerID(); q.producers[id] == a {
 			delete(q.producers, id)
 		}

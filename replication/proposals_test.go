@@ -9,8 +9,8 @@ import (
 	"quorumlog/record"
 )
 
-func inflight(q *proposals, b record.Batch) *Append {
-	a := &Append{Outcome: Outcome{done: make(chan struct{})}, data: b}
+func inflight(q *proposals, applied *log.Producers, b record.Batch) *Append {
+	a := &Append{Outcome: Outcome{done: make(chan struct{})}, data: b, standing: q.standing(b.ProducerID(), applied).After(b)}
 	q.push(a)
 	return a
 }
@@ -18,8 +18,8 @@ func inflight(q *proposals, b record.Batch) *Append {
 func TestTentativeTableKnowsBatchesInFlight(t *testing.T) {
 	applied := log.NewProducers(nil)
 	q := &proposals{maxBytes: 1 << 20}
-	first := inflight(q, idempotentBatch(7, 0, 0, "a", "b"))
-	second := inflight(q, idempotentBatch(7, 0, 2, "c"))
+	first := inflight(q, applied, idempotentBatch(7, 0, 0, "a", "b"))
+	second := inflight(q, applied, idempotentBatch(7, 0, 2, "c"))
 
 	for _, c := range []struct {
 		name string
@@ -41,7 +41,7 @@ func TestTentativeTableKnowsBatchesInFlight(t *testing.T) {
 			t.Errorf("%s: twin %v, duplicate %v, error %v", c.name, twin, dup, err)
 		}
 	}
-	inflight(q, idempotentBatch(7, 1, 0, "x"))
+	inflight(q, applied, idempotentBatch(7, 1, 0, "x"))
 	if _, _, err := q.check(idempotentBatch(7, 0, 3, "d"), applied); !errors.Is(err, log.ErrStaleEpoch) {
 		t.Errorf("an older epoch than one in flight: %v", err)
 	}
@@ -51,7 +51,7 @@ func TestTentativeTableFallsBackToTheAppliedOne(t *testing.T) {
 	applied := log.NewProducers(nil)
 	q := &proposals{maxBytes: 1 << 20}
 	b := idempotentBatch(7, 0, math.MaxInt32, "a")
-	inflight(q, b)
+	inflight(q, applied, b)
 	b.SetBaseOffset(41)
 	applied.Apply(b)
 	if q.pop(b) == nil {
@@ -60,7 +60,7 @@ func TestTentativeTableFallsBackToTheAppliedOne(t *testing.T) {
 	if _, dup, err := q.check(idempotentBatch(7, 0, math.MaxInt32, "a"), applied); err != nil || dup == nil || dup.Offset != 41 {
 		t.Errorf("applied batch repeated: %v, %v", dup, err)
 	}
-	inflight(q, idempotentBatch(7, 0, 0, "wrapped around"))
+	inflight(q, applied, idempotentBatch(7, 0, 0, "wrapped around"))
 	if _, dup, err := q.check(idempotentBatch(7, 0, math.MaxInt32, "a"), applied); err != nil || dup == nil {
 		t.Errorf("applied batch repeated behind one in flight: %v, %v", dup, err)
 	}
@@ -79,7 +79,7 @@ func TestProposalsAreBoundedInNumberAndBytes(t *testing.T) {
 		t.Error("a batch larger than the bound must pass when alone")
 	}
 	b := batchOf("x")
-	inflight(q, b)
+	inflight(q, log.NewProducers(nil), b)
 	if q.room(1000) || !q.room(1000-len(b)) {
 		t.Error("bytes are not bounded")
 	}
@@ -88,7 +88,7 @@ func TestProposalsAreBoundedInNumberAndBytes(t *testing.T) {
 		if !q.room(1) {
 			t.Fatalf("no room after %d", len(q.queue))
 		}
-		inflight(q, batchOf("x"))
+		inflight(q, log.NewProducers(nil), batchOf("x"))
 	}
 	if q.room(1) {
 		t.Error("the number is not bounded")

@@ -14,9 +14,13 @@ func (p *Partition) StartOffset() int64 { return p.log().StartOffset() }
 // HighWatermark is the offset after the last committed batch: consumers read below it.
 func (p *Partition) HighWatermark() int64 { return p.highWatermark.Load() }
 
-// LastStableOffset is what a consumer that reads only committed transactions reads below. It is
-// the high watermark while there are no transactions.
-func (p *Partition) LastStableOffset() int64 { return p.HighWatermark() }
+// LastStableOffset is what a consumer that reads only committed transactions reads below: where the
+// oldest transaction begins whose end is not committed, at most the high watermark. Ask for it
+// before the high watermark, and it is not above that.
+func (p *Partition) LastStableOffset() int64 {
+	stable := max(p.stableOffset.Load(), p.StartOffset())
+	return min(stable, p.HighWatermark())
+}
 
 // EndOffset is the offset after this replica's last batch, committed or not.
 func (p *Partition) EndOffset() int64 { return p.log().NextOffset() }
@@ -128,7 +132,7 @@ func (p *Partition) DeleteRecords(ctx context.Context, before int64) (low int64,
 	if before <= p.StartOffset() {
 		return p.StartOffset(), nil
 	}
-	a := p.propose(&Append{data: command{commandStartAt, before}.encode()})
+	a := p.propose(&Append{data: command{commandStartAt, before}.encode()}, nil)
 	select {
 	case <-a.Done():
 	case <-ctx.Done():
