@@ -69,12 +69,18 @@ func (b *Broker) configEntries(kind kmsg.ConfigResourceType, name string) ([]con
 
 // isSelf refuses a broker resource that names another node: only itself knows its settings.
 func (b *Broker) isSelf(name string) error {
-	id, err := strconv.ParseInt(name, 10, 32)
-	switch {
-	case err != nil:
-		return refuse(kerr.InvalidRequest, fmt.Sprintf("Broker id must be an integer, but it is: %s", name))
-	case int32(id) != b.id:
+	if err := isBrokerID(name); err != nil {
+		return err
+	}
+	if name != strconv.Itoa(int(b.id)) {
 		return refuse(kerr.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", b.id, name))
+	}
+	return nil
+}
+
+func isBrokerID(name string) error {
+	if _, err := strconv.ParseInt(name, 10, 32); err != nil {
+		return refuse(kerr.InvalidRequest, fmt.Sprintf("Broker id must be an integer, but it is: %s", name))
 	}
 	return nil
 }
@@ -85,7 +91,8 @@ func describedConfig(e *config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.Des
 	c.Source, c.IsDefault = kmsg.ConfigSource(e.Source), e.Source == config.Default
 	c.ConfigType = kmsg.ConfigType(e.Type)
 	if req.IncludeDocumentation {
-		c.Documentation = &e.Doc
+		doc := e.Documentation()
+		c.Documentation = &doc
 	}
 	if req.IncludeSynonyms {
 		for _, link := range e.Chain {

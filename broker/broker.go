@@ -48,6 +48,9 @@ type Config struct {
 	Logger   *slog.Logger
 	Version  string
 
+	// Descriptors is how many file descriptors the process may have, 0 where that is not known.
+	Descriptors int
+
 	// What tests put in the place of the system's: the wall clock, the free disk space in bytes, and
 	// how other nodes are dialled.
 	Now  func() time.Time
@@ -101,6 +104,7 @@ type Broker struct {
 	adminServer *http.Server // nil where it is turned off
 	adminAddr   net.Addr
 	version     string
+	descriptors int                    // of the process, 0: unknown
 	phase       atomic.Pointer[string] // what the start is at
 	serving     atomic.Bool            // the start is done: every field is set
 	errorCodes  *prometheus.CounterVec
@@ -116,7 +120,7 @@ type Broker struct {
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b := &Broker{
 		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.Now,
-		version: cfg.Version, errorCodes: newErrorCodes(),
+		version: cfg.Version, errorCodes: newErrorCodes(), descriptors: cfg.Descriptors,
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -138,6 +142,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b.elector = newElector(b.id, b.nodes.alive)
 	b.apis = b.table()
 	b.registerInternal()
+	b.newServer()
 	b.enter("the data directory is being opened")
 	if err := b.openStorage(); err != nil {
 		return nil, err
@@ -178,9 +183,10 @@ func (b *Broker) openStorage() error {
 	if b.stable, err = replication.OpenStableStore(filepath.Join(b.dataDir, "raft.db")); err != nil {
 		return err
 	}
+	_, segments := shareDescriptors(b.descriptors)
 	b.node = &replication.Node{
 		ID: b.id, Identity: dir.Identity(),
-		Files: log.NewFiles(0), Syncer: log.NewSyncer(),
+		Files: log.NewFiles(segments), Syncer: log.NewSyncer(),
 		Stable: b.stable, Transport: replication.NewTransport(b.id),
 		Logger: b.log.With("part", "replication"), Now: b.now,
 	}
@@ -353,14 +359,6 @@ func (b *Broker) openLoop(wake <-chan struct{}) {
 }
 
 func (b *Broker) serve() {
-	b.server = protocol.NewServer(protocol.Config{
-		Table: b.apis, Logger: b.log.With("part", "protocol"),
-		MaxRequestBytes:     int(b.settings.Int("socket.request.max.bytes")),
-		MaxConnections:      int(b.settings.Int("max.connections")),
-		MaxConnectionsPerIP: int(b.settings.Int("max.connections.per.ip")),
-		IdleTimeout:         time.Duration(b.settings.Int("connections.max.idle.ms")) * time.Millisecond,
-		Answered:            b.countErrors,
-	})
 	b.background.Go(func() {
 		if err := b.server.Serve(b.listener); err != nil && !errors.Is(err, protocol.ErrServerClosed) {
 			b.log.Error("the listener failed", "err", err)

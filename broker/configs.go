@@ -31,9 +31,22 @@ func (b *Broker) configChange(ctx context.Context, kind kmsg.ConfigResourceType,
 		if err := b.validConfigs(r, old, wanted); err != nil {
 			return nil, err
 		}
-		return cluster.SetConfigs(im, r, configDiff(old, wanted))
+		changes := configDiff(old, wanted)
+		if !dry {
+			b.reportIdle(tableOf(kind), changes)
+		}
+		return cluster.SetConfigs(im, r, changes)
 	})
 	return err
+}
+
+// reportIdle tells of settings that are kept and change nothing.
+func (b *Broker) reportIdle(t *config.Table, changes []cluster.ConfigChange) {
+	for _, c := range changes {
+		if s, ok := t.Lookup(c.Name); ok && c.Value != nil && s.Idle(*c.Value) {
+			b.log.Warn("a setting has no effect", "setting", c.Name, "value", *c.Value, "reason", s.Why)
+		}
+	}
 }
 
 // alterable names the resource of a request, or refuses one that has no settings to change.
@@ -49,7 +62,7 @@ func (b *Broker) alterable(kind kmsg.ConfigResourceType, name string) (cluster.R
 		}
 	case kmsg.ConfigResourceTypeBroker:
 		if name != "" {
-			return r, b.isSelf(name)
+			return r, isBrokerID(name) // of any node: the controller decides
 		}
 	case kmsg.ConfigResourceTypeGroupConfig:
 		if name == "" {

@@ -15,7 +15,9 @@ var (
 	bytesSent         = metric("sent_bytes_total", "Bytes that clients were sent.")
 	connections       = metric("connections", "Connections of clients that are open.")
 	connsAccepted     = metric("connections_accepted_total", "Connections that were accepted.")
-	connsRefused      = metric("connections_refused_total", "Connections that were closed at once, for too many of them.")
+	connsRefused      = metric("connections_refused_total", "Connections that were closed at once, by the limit that was reached.", "limit")
+	connsPaced        = metric("connections_paced_total", "Connections that had to wait for max.connection.creation.rate.")
+	connsStuck        = metric("connections_stuck_total", "Connections closed because their client did not take an answer while others waited for memory.")
 	badFrames         = metric("bad_frames_total", "Requests that made no sense and closed their connection.")
 	writeErrors       = metric("write_errors_total", "Answers that could not be written.")
 	requestsInFlight  = metric("requests_in_flight", "Requests that were read and are not answered yet.")
@@ -26,7 +28,7 @@ var (
 // requestMetrics are of clients' connections and requests.
 var requestMetrics = area{
 	[]*prometheus.Desc{
-		requests, requestFailures, requestDuration, bytesReceived, bytesSent, connections, connsAccepted, connsRefused,
+		requests, requestFailures, requestDuration, bytesReceived, bytesSent, connections, connsAccepted, connsRefused, connsPaced, connsStuck,
 		badFrames, writeErrors, requestsInFlight, requestMemory, requestMemoryWait,
 	},
 	func(b *Broker, out samples) {
@@ -46,7 +48,11 @@ var requestMetrics = area{
 		out.counter(bytesSent, float64(s.BytesOut))
 		out.gauge(connections, float64(s.Connections))
 		out.counter(connsAccepted, float64(s.Accepted))
-		out.counter(connsRefused, float64(s.Refused))
+		for why, n := range s.Refused {
+			out.counter(connsRefused, float64(n), why.String())
+		}
+		out.counter(connsPaced, float64(s.Paced))
+		out.counter(connsStuck, float64(s.Stuck))
 		out.counter(badFrames, float64(s.BadFrames))
 		out.counter(writeErrors, float64(s.WriteErrors))
 		out.gauge(requestsInFlight, float64(s.Queued))

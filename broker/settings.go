@@ -10,6 +10,7 @@ import (
 // top of those given at start.
 func (b *Broker) applySettings(im *cluster.Image) {
 	b.settings.SetDynamic(im.Config(cluster.ClusterDefault), im.Config(cluster.BrokerConfig(b.id)))
+	b.applyLimits()
 }
 
 // settingsChanged reports whether a change of the metadata touches this broker's settings.

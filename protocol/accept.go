@@ -10,12 +10,8 @@ import (
 // start serves an accepted connection, or closes it where there are too many.
 func (s *Server) start(nc net.Conn) {
 	tune(nc)
-	c, why := s.admit(nc)
+	c := s.admit(nc)
 	if c == nil {
-		s.stats.refused.Add(1)
-		if why != "" {
-			s.refused.log(s.log, slog.LevelWarn, "connection refused", "remote", nc.RemoteAddr(), "reason", why)
-		}
 		nc.Close()
 		return
 	}
@@ -38,18 +34,18 @@ func tune(nc net.Conn) {
 	}
 }
 
-// admit counts a connection in; nil and the reason where a limit forbids it.
-func (s *Server) admit(nc net.Conn) (*Conn, string) {
+// admit counts a connection in; nil where a limit forbids it, or the server shuts down.
+func (s *Server) admit(nc net.Conn) *Conn {
 	ip := addrOf(nc.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.isDraining():
-		return nil, ""
-	case s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections:
-		return nil, "max.connections"
-	case s.cfg.MaxConnectionsPerIP > 0 && s.perIP[ip] >= s.cfg.MaxConnectionsPerIP:
-		return nil, "max.connections.per.ip"
+	if s.isDraining() {
+		return nil
+	}
+	if why, refused := s.refusal(ip); refused {
+		s.stats.refused[why].Add(1)
+		s.refused.log(s.log, slog.LevelWarn, "connection refused", "remote", nc.RemoteAddr(), "reason", why, "connections", len(s.conns))
+		return nil
 	}
 	s.nextID++
 	c := newConn(s, s.nextID, nc, ip)
@@ -57,7 +53,7 @@ func (s *Server) admit(nc net.Conn) (*Conn, string) {
 	s.perIP[ip]++
 	s.running.Add(1)
 	s.stats.accepted.Add(1)
-	return c, ""
+	return c
 }
 
 func (s *Server) forget(c *Conn) {

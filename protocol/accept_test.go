@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -13,19 +14,32 @@ import (
 )
 
 func TestConnectionsBeyondTheLimitsAreRefused(t *testing.T) {
-	for name, cfg := range map[string]Config{
-		"max.connections":        {MaxConnections: 2},
-		"max.connections.per.ip": {MaxConnectionsPerIP: 2},
+	loopback := netip.MustParseAddr("127.0.0.1")
+	with := func(change func(*Limits)) Limits {
+		l := NoLimits()
+		change(&l)
+		return l
+	}
+	for name, test := range map[string]struct {
+		why         Refusal
+		limits      Limits
+		descriptors int
+	}{
+		"max.connections":          {RefusedMaxConnections, with(func(l *Limits) { l.Connections = 2 }), 0},
+		"max.connections.per.ip":   {RefusedPerIP, with(func(l *Limits) { l.PerIP = 2 }), 0},
+		"an override that is less": {RefusedPerIP, with(func(l *Limits) { l.PerIPOf = map[netip.Addr]int{loopback: 2} }), 0},
+		"an override that is more": {RefusedPerIP, with(func(l *Limits) { l.PerIP, l.PerIPOf = 0, map[netip.Addr]int{loopback: 2} }), 0},
+		"file descriptors":         {RefusedDescriptors, NoLimits(), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines, logger := newLogLines()
-			cfg.Table, cfg.Logger = NewTable(serveHeartbeats()), logger
-			s, addr := startServer(t, cfg)
+			s, addr := startServer(t, Config{Table: NewTable(serveHeartbeats()), Logger: logger, Descriptors: test.descriptors})
+			s.SetLimits(test.limits)
 			first, second := dial(t, addr), dial(t, addr)
 			first.ask(heartbeat(1))
 			second.ask(heartbeat(1))
 			dial(t, addr).wantClosed()
-			if log := strings.Join(lines.all(), ""); !strings.Contains(log, name) || s.Stats().Refused != 1 {
+			if log := strings.Join(lines.all(), ""); !strings.Contains(log, test.why.String()) || s.Stats().Refused[test.why] != 1 {
 				t.Errorf("stats %+v, log %s", s.Stats(), log)
 			}
 			first.Close()
@@ -34,6 +48,53 @@ func TestConnectionsBeyondTheLimitsAreRefused(t *testing.T) {
 			second.ask(heartbeat(2))
 		})
 	}
+}
+
+func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
+	s, addr := startServer(t, Config{Table: NewTable(serveHeartbeats())})
+	first, second := dial(t, addr), dial(t, addr)
+	first.ask(heartbeat(1))
+	second.ask(heartbeat(1))
+	l := NoLimits()
+	l.Connections = 1
+	s.SetLimits(l)
+	dial(t, addr).wantClosed()
+	second.ask(heartbeat(2)) // who is there stays
+	s.SetLimits(NoLimits())
+	dial(t, addr).ask(heartbeat(3))
+}
+
+func TestConnectionsAreAcceptedAtTheirRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Config{Table: NewTable(serveHeartbeats())})
+		l := NoLimits()
+		l.CreationRate = 10
+		s.SetLimits(l)
+		ln := newPipeListener()
+		go s.Serve(ln)
+		begin := time.Now()
+		for range 60 {
+			client, server := net.Pipe()
+			defer client.Close()
+			ln.conns <- server
+		}
+		if d := time.Since(begin); d < 4*time.Second || d > 6*time.Second {
+			t.Errorf("60 connections at 10 a second, and a second's worth at once, took %v", d)
+		}
+		s.SetLimits(NoLimits())
+		begin = time.Now()
+		for range 60 {
+			client, server := net.Pipe()
+			defer client.Close()
+			ln.conns <- server
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("60 connections without a limit took %v", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.Shutdown(ctx)
+	})
 }
 
 // pipeListener accepts the connections it is given, or fails with err.

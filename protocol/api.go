@@ -57,6 +57,8 @@ type Request struct {
 	memory  int64 // bytes the decoded request holds
 	charged bool  // memory is held from Server.decoded, else from Conn.smallMem
 	answer  Answer
+	turn    *turn // nil where it was decided before the writer comes to it
+	heavy   bool  // it has one of Server.heavy's places
 }
 
 // Name returns the API's name.

@@ -55,7 +55,7 @@ func newConn(s *Server, id uint64, nc net.Conn, ip netip.Addr) *Conn {
 		queue: make(chan *Request, s.cfg.MaxInFlight),
 		slots: make(chan struct{}, s.cfg.MaxInFlight),
 	}
-	c.out = sender{nc: nc, raw: rawConn(nc), long: sendfileBytes, timeout: s.cfg.WriteTimeout}
+	c.out.nc, c.out.raw, c.out.long, c.out.timeout = nc, rawConn(nc), sendfileBytes, s.cfg.WriteTimeout
 	c.in = bufio.NewReaderSize(countingReader{nc, &s.stats.bytesIn}, firstStep)
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c
@@ -134,6 +134,7 @@ func (c *Conn) free(r *Request) {
 		}
 		c.drop(f)
 	}
+	c.srv.leaveHeavy(r)
 	if r.charged {
 		c.srv.decoded.release(r.memory)
 	} else {

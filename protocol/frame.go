@@ -1,6 +1,9 @@
 package protocol
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Steps in which a frame's buffer grows while its bytes arrive. A peer has to send what is
 // before a step to make the server take the next.
@@ -16,6 +19,7 @@ type frame struct {
 	held  int64 // bytes held from Server.frames
 	small int64 // or from Conn.smallIn
 	kept  atomic.Bool
+	begin time.Time // of its arrival; later by what it waited for the budget
 }
 
 // grow makes the frame's buffer at least n bytes large, keeping the first have of them.

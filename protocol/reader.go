@@ -128,7 +128,11 @@ func (c *Conn) readRequest(r *Request) (*entry, error) {
 // decide lets the API's handler decide, and passes the request on to the writer.
 func (c *Conn) decide(r *Request) {
 	c.srv.stats.api(r.Key).requests.Add(1)
-	if r.Body != nil {
+	switch {
+	case r.Body != nil && isHeavy(r.Key):
+		c.decideInTurn(r)
+		return
+	case r.Body != nil:
 		c.handle(r)
 	}
 	c.queue <- r

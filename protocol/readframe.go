@@ -20,18 +20,17 @@ const minRate = 64 << 10
 
 // readFrame reads size bytes into memory that grows as they arrive.
 func (c *Conn) readFrame(size int) (*frame, error) {
-	begin, have := time.Now(), 0
+	f, have := &frame{begin: time.Now()}, 0
 	if first := min(size, firstStep); c.in.Buffered() < first {
 		c.readWithin(c.srv.cfg.StallTimeout)
 		if _, err := c.in.Peek(first); err != nil {
 			return nil, stalled(err)
 		}
 	}
-	f := &frame{}
 	for have < size {
 		err := c.growFrame(f, size, have)
 		if err == nil {
-			have, err = c.fill(f.b[:min(size, len(f.b))], have, begin, size)
+			have, err = c.fill(f, min(size, len(f.b)), have, size)
 		}
 		if err != nil {
 			c.drop(f)
@@ -46,13 +45,13 @@ func (c *Conn) readFrame(size int) (*frame, error) {
 	return f, nil
 }
 
-// fill reads b full from have on. It is a part of a frame of size bytes that began at begin.
-func (c *Conn) fill(b []byte, have int, begin time.Time, size int) (int, error) {
-	for have < len(b) {
+// fill reads a frame of size bytes, of which have have arrived, up to n.
+func (c *Conn) fill(f *frame, n, have, size int) (int, error) {
+	for have < n {
 		if c.in.Buffered() == 0 {
-			c.readWithin(c.frameDeadline(begin, size))
+			c.readWithin(c.frameDeadline(f, size))
 		}
-		n, err := c.in.Read(b[have:])
+		n, err := c.in.Read(f.b[have:n])
 		if have += n; err != nil {
 			return have, stalled(err)
 		}
@@ -72,22 +71,27 @@ func (c *Conn) growFrame(f *frame, size, have int) error {
 		next = size // which the budget has granted
 	}
 	if f.held == 0 && (next > freeStep || c.smallIn.Load()+int64(size) > freeFrameBytes) {
+		asked := time.Now()
 		n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
 		if !ok {
 			return net.ErrClosed
 		}
 		f.held = n
+		f.begin = f.begin.Add(time.Since(asked)) // that was not the peer's doing
 	}
 	c.srv.grow(f, next, have)
 	return nil
 }
 
-// frameDeadline returns how long the next read of a frame may take: bytes must keep coming,
-// and not all too slowly.
-func (c *Conn) frameDeadline(begin time.Time, size int) time.Duration {
+// frameDeadline returns how long the next read of a frame may take: bytes must keep coming, and
+// not all too slowly; a frame that holds memory for which others wait gets no more than StallTimeout.
+func (c *Conn) frameDeadline(f *frame, size int) time.Duration {
 	stall := c.srv.cfg.StallTimeout
-	whole := stall + time.Duration(size)*time.Second/minRate
-	return min(stall, whole-time.Since(begin))
+	whole := stall
+	if f.held == 0 || !c.srv.frames.contended() {
+		whole += time.Duration(size) * time.Second / minRate
+	}
+	return min(stall, whole-time.Since(f.begin))
 }
 
 // stalled tells a frame that stopped arriving from a connection that ended.

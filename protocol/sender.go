@@ -3,6 +3,7 @@ package protocol
 import (
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -44,13 +45,22 @@ type sender struct {
 	raw     syscall.RawConn // nil: no sendfile
 	long    int             // bytes from which a section goes by sendfile
 	timeout time.Duration
+	since   atomic.Int64 // Unix nanoseconds at which the step being written began, 0 between answers
 
 	iov  net.Buffers // to be written next
 	size int         // bytes in iov
 }
 
+// begin gives the next step its deadline.
+func (s *sender) begin() {
+	now := time.Now()
+	s.since.Store(now.UnixNano())
+	s.nc.SetWriteDeadline(now.Add(s.timeout))
+}
+
 // send writes b with the sections in their places.
 func (s *sender) send(b []byte, cuts []cut) error {
+	defer s.since.Store(0)
 	at := 0
 	for _, cut := range cuts {
 		if err := s.add(b[at:cut.at]); err != nil {
@@ -100,7 +110,7 @@ func (s *sender) flush() error {
 	if s.size == 0 {
 		return nil
 	}
-	s.nc.SetWriteDeadline(time.Now().Add(s.timeout))
+	s.begin()
 	var err error
 	if len(s.iov) == 1 {
 		_, err = s.nc.Write(s.iov[0])
@@ -116,12 +126,14 @@ func (s *sender) flush() error {
 // sendFile sends a section from its file's pages.
 func (s *sender) sendFile(sec Section) error {
 	for off, end := sec.Off, sec.Off+int64(len(sec.Mem)); off < end; {
-		s.nc.SetWriteDeadline(time.Now().Add(s.timeout))
-		n, err := sendfile(s.raw, sec.File, off, int(min(end-off, writeStep)))
-		if err != nil {
-			return err
+		s.begin()
+		for step := min(off+writeStep, end); off < step; {
+			n, err := sendfile(s.raw, sec.File, off, int(step-off))
+			if err != nil {
+				return err
+			}
+			off += int64(n)
 		}
-		off += int64(n)
 	}
 	return nil
 }

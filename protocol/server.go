@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/time/rate"
 
 	"quorumlog/internal/bufpool"
 )
@@ -22,13 +23,12 @@ type Config struct {
 	Table  *Table
 	Logger *slog.Logger // default: discard
 
-	MaxRequestBytes     int           // socket.request.max.bytes, default 100 MiB
-	MaxConnections      int           // max.connections, default unlimited
-	MaxConnectionsPerIP int           // max.connections.per.ip, default unlimited
-	MaxInFlight         int           // requests of one connection that are not answered yet, default 64
-	IdleTimeout         time.Duration // connections.max.idle.ms, default 10 min
-	StallTimeout        time.Duration // a begun request that makes no progress, default 30 s
-	WriteTimeout        time.Duration // a response of which the peer takes nothing, default 30 s
+	MaxRequestBytes int           // socket.request.max.bytes, default 100 MiB
+	MaxInFlight     int           // requests of one connection that are not answered yet, default 64
+	IdleTimeout     time.Duration // connections.max.idle.ms, default 10 min; negative: never
+	StallTimeout    time.Duration // a begun request that makes no progress, default 30 s
+	WriteTimeout    time.Duration // a peer that takes less than a MiB of an answer meanwhile, default 30 s
+	Descriptors     int           // the most connections that the process has file descriptors for, default unlimited
 
 	// Answered, where it is not nil, sees every response before it is written, on the
 	// connection's writer goroutine.
@@ -45,12 +45,18 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxRequestBytes, 100<<20)
 	setDefault(&c.MaxInFlight, 64)
 	setDefault(&c.IdleTimeout, 10*time.Minute)
+	if c.IdleTimeout < 0 {
+		c.IdleTimeout = never
+	}
 	setDefault(&c.StallTimeout, 30*time.Second)
 	setDefault(&c.WriteTimeout, 30*time.Second)
 	setDefault(&c.FrameBudget, 32<<20)
 	setDefault(&c.DecodeBudget, 256<<20)
 	return c
 }
+
+// never is a timeout beyond any process's life.
+const never = 50 * 365 * 24 * time.Hour
 
 func setDefault[T comparable](v *T, d T) {
 	var zero T
@@ -74,8 +80,13 @@ type Server struct {
 	bad      occasional // log lines of bad frames
 	refused  occasional // log lines of refused connections
 	failing  occasional // log lines of failing handlers
+	slow     occasional // log lines of closed slow readers
+
+	heavy    heavyAnswers
+	creation *rate.Limiter
 
 	mu        sync.Mutex
+	limits    Limits
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	perIP     map[netip.Addr]int
@@ -95,6 +106,7 @@ func NewServer(cfg Config) *Server {
 		cfg: cfg, log: cfg.Logger, draining: make(chan struct{}),
 		frames: budget{total: cfg.FrameBudget}, decoded: budget{total: cfg.DecodeBudget},
 		pool: bufpool.NewPool(keptFrames), listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
+		heavy: newHeavyAnswers(), creation: rate.NewLimiter(rate.Inf, 1), limits: NoLimits(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -115,6 +127,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		case err == nil:
 			backoff = 0
 			s.start(nc)
+			s.pace()
 		case s.isDraining():
 			return ErrServerClosed
 		case errors.Is(err, net.ErrClosed):

@@ -11,7 +11,10 @@ type Stats struct {
 	APIs                 map[int16]APIStats // by key; APIs without a request are left out
 	BytesIn, BytesOut    int64
 	Connections          int   // open now
-	Accepted, Refused    int64 // connections
+	Accepted             int64 // connections
+	Refused              map[Refusal]int64
+	Paced                int64 // connections after which the next had to wait
+	Stuck                int64 // connections closed for others that waited for a heavy answer's place
 	BadFrames            int64 // requests that closed their connection
 	WriteErrors          int64
 	Queued               int   // requests read and not yet answered
@@ -39,10 +42,11 @@ var LatencyBounds = [...]time.Duration{
 }
 
 type counters struct {
-	apis                                     [maxKey + 1]apiCounters
-	bytesIn, bytesOut                        atomic.Int64
-	accepted, refused, badFrames, writeFails atomic.Int64
-	acceptFails, panics                      atomic.Int64
+	apis                              [maxKey + 1]apiCounters
+	bytesIn, bytesOut                 atomic.Int64
+	accepted, badFrames, writeFails   atomic.Int64
+	acceptFails, panics, paced, stuck atomic.Int64
+	refused                           [refusals]atomic.Int64
 }
 
 type apiCounters struct {
@@ -81,7 +85,7 @@ func (s *Server) Stats() Stats {
 	c := &s.stats
 	st := Stats{
 		APIs: map[int16]APIStats{}, BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
-		Accepted: c.accepted.Load(), Refused: c.refused.Load(), BadFrames: c.badFrames.Load(),
+		Accepted: c.accepted.Load(), Refused: map[Refusal]int64{}, Paced: c.paced.Load(), Stuck: c.stuck.Load(), BadFrames: c.badFrames.Load(),
 		WriteErrors: c.writeFails.Load(), AcceptErrors: c.acceptFails.Load(), Panics: c.panics.Load(),
 		FrameBytes: s.frames.inUse(), DecodedBytes: s.decoded.inUse(),
 		BudgetWaits: s.frames.waits.Load() + s.decoded.waits.Load(),
@@ -91,6 +95,9 @@ func (s *Server) Stats() Stats {
 		if a.requests.Load() > 0 {
 			st.APIs[int16(key)] = a.stats()
 		}
+	}
+	for why := range refusals {
+		st.Refused[why] = c.refused[why].Load()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

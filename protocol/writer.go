@@ -33,6 +33,9 @@ func (c *Conn) answer(r *Request) {
 			c.abort(errClosed)
 		}
 	}()
+	if r.turn != nil {
+		r.turn.take()
+	}
 	waiting := r.answer.Wait != nil
 	defer func() {
 		if waiting { // nobody has seen the end of what the request began: it may still use the frame
@@ -101,6 +104,9 @@ func (c *Conn) send(r *Request) error {
 		return fmt.Errorf("%s: a response of %d bytes", kmsg.NameForKey(r.Key), size)
 	}
 	binary.BigEndian.PutUint32(b, uint32(size))
+	if len(b) <= smallAnswer {
+		c.srv.leaveHeavy(r)
+	}
 	err := c.out.send(b, cuts)
 	c.srv.stats.bytesOut.Add(int64(size) + 4)
 	c.srv.stats.api(r.Key).responded(time.Since(r.Received))

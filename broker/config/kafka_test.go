@@ -94,8 +94,10 @@ var ourRanges = map[string]string{
 	"log.retention.ms":                 "Kafka checks it at start, not in its table",
 	"log.roll.jitter.ms":               "Kafka checks it at start, not in its table",
 	"log.roll.ms":                      "Kafka checks it at start, not in its table",
+	"max.connections.per.ip.overrides": "Kafka fails later",
 	"offset.metadata.max.bytes":        "a negative length is none",
 	"offsets.topic.compression.codec":  "Kafka fails later",
+	"queued.max.request.bytes":         "a budget too small for a batch stalls producers",
 }
 
 func TestBrokerSettingsUnderKafkasNamesHaveItsTypeDefaultAndRange(t *testing.T) {

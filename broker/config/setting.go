@@ -85,6 +85,9 @@ func (e Effect) String() string {
 	return [...]string{"honoured", "accepted", "refused", "flag"}[e]
 }
 
+// Idle reports whether a value is kept and reported, and changes nothing.
+func (s *Setting) Idle(text string) bool { return s.Effect == Accepted && text != s.Default }
+
 // Source is where a value in force came from; the values are those of DescribeConfigs.
 type Source int8
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 
 // openBroker starts the broker that the options describe.
 func openBroker(ctx context.Context, o *options, values *config.Values, log *slog.Logger) (server, error) {
+	reportIdle(o.settings, log)
 	voters := make([]broker.Voter, len(o.voters))
 	for i, v := range o.voters {
 		voters[i] = broker.Voter{ID: v.id, Addr: v.addr}
@@ -21,13 +24,23 @@ func openBroker(ctx context.Context, o *options, values *config.Values, log *slo
 		NodeID: o.nodeID, DataDir: o.dataDir,
 		Listen: o.listen, Advertise: o.advertise, RaftListen: o.raftListen, AdminListen: o.adminListen,
 		Voters: voters, Join: o.join,
-		Settings: values, Logger: log, Version: version(),
+		Settings: values, Logger: log, Version: version(), Descriptors: descriptors(log),
 	})
 	if err != nil {
 		return server{}, err
 	}
 	report(values, o, b.Addr().String())
 	return server{addr: b.Addr(), failed: b.Failed(), err: b.Err, close: b.Close}, nil
+}
+
+// reportIdle tells of settings that change nothing here, as they stand in a configuration that was
+// brought along.
+func reportIdle(settings map[string]string, log *slog.Logger) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if s, ok := config.Broker.Lookup(name); ok && s.Idle(settings[name]) {
+			log.Warn("a setting has no effect", "setting", name, "value", settings[name], "reason", s.Why)
+		}
+	}
 }
 
 // report lets DescribeConfigs show what flags decided.

@@ -57,6 +57,7 @@ func runWith(ctx context.Context, args, env []string, stdout, stderr io.Writer, 
 		return exitMisused
 	}
 	log := newLogger(stderr, o)
+	boundMemory(env, log)
 	if err := serve(ctx, o, values, log, open); err != nil {
 		log.Error(err.Error())
 		return exitFailed
