@@ -19,7 +19,8 @@ import (
 // Produce (key 0), versions 3–13; 0–2 are advertised because librdkafka stops compressing
 // without them (KAFKA-18659), and are refused as Kafka refuses them: their format is gone.
 //
-// Decided in order: every batch is checked and proposed. Waited for: with acks=all its commit, and
+// Decided in order: every batch is checked, of transactions that begin here the coordinator is asked
+// whether they may (KIP-890), and the batches are proposed. Waited for: with acks=all its commit, and
 // where min.insync.replicas is more than the majority that a commit needs, so many replicas; with
 // acks=1 the leader's disk.
 var _ = route(func(b *Broker) protocol.API {
@@ -31,8 +32,12 @@ type produced struct {
 	out    *kmsg.ProduceResponseTopicPartition
 	append *replication.Outcome // nil where out already holds an error
 	key    replicaKey
+	topic  string
+	x      *replica
 	p      *replication.Partition
-	need   int // replicas in sync that have to hold the batch after its commit, 0 for no more than that needs
+	batch  record.Batch
+	guard  *replication.Guard // of a batch of a transaction, nil for any other
+	need   int                // replicas in sync that have to hold the batch after its commit, 0 for no more than that needs
 }
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
@@ -48,14 +53,18 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 			p := produced{out: &resp.Topics[i].Partitions[j], key: replicaKey{partition: t.Partitions[j].Partition}}
 			perr := err
 			if perr == nil {
-				p.key.topic = topic.ID
-				perr = b.propose(ctx, r, topic, &t.Partitions[j], &p)
+				p.key.topic, p.topic = topic.ID, topic.Name
+				perr = b.prepare(ctx, r, topic, &t.Partitions[j], &p)
 			}
 			if perr != nil {
 				p.fail(perr)
 			}
 			pending = append(pending, p)
 		}
+	}
+	b.verify(ctx, req, pending)
+	for i := range pending {
+		pending[i].propose(req.Acks)
 	}
 	if req.Acks == 0 {
 		return unacknowledged(r, pending)
@@ -97,8 +106,8 @@ func expectTopics(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) {
 	}
 }
 
-// propose checks one batch and hands it to its partition.
-func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition, out *produced) error {
+// prepare checks one batch for its partition.
+func (b *Broker) prepare(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition, out *produced) error {
 	req := r.Body.(*kmsg.ProduceRequest)
 	if req.Acks < -1 || req.Acks > 1 {
 		return kerr.InvalidRequiredAcks
@@ -117,18 +126,15 @@ func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.To
 	if err != nil {
 		return err
 	}
+	if batch.IsTransactional() && req.TransactionID == nil {
+		return kerr.TransactionalIDAuthorizationFailed
+	}
 	p, err := b.replicas.ready(ctx, x)
 	if err != nil {
 		return err
 	}
-	out.p = p
-	if req.Acks == 1 {
-		x.traffic.in(batch)
-		out.append = p.AppendWritten(batch).Written()
-		return nil
-	}
-	least := x.settings().MinInSyncReplicas
 	if req.Acks == -1 {
+		least := x.settings().MinInSyncReplicas
 		if b.inSync(x) < least {
 			return kerr.NotEnoughReplicas
 		}
@@ -136,9 +142,29 @@ func (b *Broker) propose(ctx context.Context, r *protocol.Request, t *cluster.To
 			out.need = least
 		}
 	}
-	x.traffic.in(batch)
-	out.append = &p.Append(batch).Outcome
+	out.x, out.p, out.batch = x, p, batch
+	if batch.IsTransactional() {
+		out.guard = p.Guard(batch, addsPartitions(req))
+	}
 	return nil
+}
+
+// propose hands a batch that was found good to its partition.
+func (p *produced) propose(acks int16) {
+	if p.batch == nil {
+		return
+	}
+	p.x.traffic.in(p.batch)
+	switch {
+	case acks == 1 && p.guard != nil:
+		p.append = p.guard.AppendWritten().Written()
+	case acks == 1:
+		p.append = p.p.AppendWritten(p.batch).Written()
+	case p.guard != nil:
+		p.append = &p.guard.Append().Outcome
+	default:
+		p.append = &p.p.Append(p.batch).Outcome
+	}
 }
 
 // maxDecompressed bounds what a client's batch may unpack to, bytes.
@@ -315,6 +341,7 @@ func (p *produced) finish() bool {
 }
 
 func (p *produced) fail(err error) {
+	p.batch = nil
 	p.out.ErrorCode = code(err)
 	p.out.ErrorMessage = message(err)
 	var bad *record.RecordError

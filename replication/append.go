@@ -125,9 +125,15 @@ func (p *Partition) admit(a *Append, c check) *Append {
 // checkSequence is the check of a batch with records.
 func checkSequence(p *Partition, b record.Batch) *Append {
 	twin, dup, err := p.proposals.check(b, p.machine.producers)
-	switch {
-	case err != nil:
+	if err != nil {
 		return refused(err)
+	}
+	return p.repeated(b, twin, dup)
+}
+
+// repeated is the answer to a batch that is in flight or was appended before, nil for any other.
+func (p *Partition) repeated(b record.Batch, twin *Append, dup *log.BatchRange) *Append {
+	switch {
 	case twin != nil:
 		return twin
 	case dup != nil:

@@ -57,6 +57,7 @@ type Partition struct {
 	freed          chan struct{} // closed when proposals leave; nil while nobody waits
 	timers         map[*time.Timer]struct{}
 	proposals      proposals
+	verifications  map[int64]*verification // by producer id
 	role
 
 	written    written

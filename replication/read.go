@@ -78,8 +78,12 @@ func (p *Partition) Producers() []log.ProducerState {
 	return p.machine.producers.Snapshot()
 }
 
-// ExpireProducers forgets producers that last wrote before the timestamp (ms).
+// ExpireProducers forgets producers that last wrote before the timestamp (ms), and have no
+// transaction open.
 func (p *Partition) ExpireProducers(before int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expireVerifications(before)
 	p.machine.mu.Lock()
 	defer p.machine.mu.Unlock()
 	p.machine.producers.Expire(before)

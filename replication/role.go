@@ -176,7 +176,7 @@ func (p *Partition) lostBy(next State) error {
 // stepDown stops accepting and returns what was in flight; the caller holds mu and fails them.
 func (p *Partition) stepDown(cause error) []*Append {
 	p.generation.Add(1)
-	p.mark, p.refusal = nil, cause
+	p.mark, p.refusal, p.verifications = nil, cause, nil
 	p.wakeAppends()
 	return p.proposals.abandon()
 }

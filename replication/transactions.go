@@ -19,6 +19,7 @@ func (p *Partition) EndTransaction(m record.Marker, txnVersion int16) *Append {
 		if err := now.CheckMarker(m, txnVersion); err != nil {
 			return refused(err)
 		}
+		delete(p.verifications, m.ProducerID)
 		return nil
 	})
 }
@@ -37,6 +38,11 @@ func (p *Partition) repeatedMarker(producerID int64) *Append {
 func (p *Partition) OpenTransaction(producerID int64, producerEpoch int16) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.open(producerID, producerEpoch)
+}
+
+// open is OpenTransaction for who holds mu.
+func (p *Partition) open(producerID int64, producerEpoch int16) bool {
 	p.machine.mu.Lock()
 	defer p.machine.mu.Unlock()
 	now := p.proposals.standing(producerID, p.machine.producers)

@@ -91,3 +91,62 @@ func TestMarkersAreFenced(t *testing.T) {
 	}
 	mustAppend(t, p, transactionalBatch(1, 6, 0, "next"))
 }
+
+func TestABatchThatBeginsATransactionIsVerified(t *testing.T) {
+	p := alone(t)
+	add := func(g *Guard) error {
+		t.Helper()
+		_, err := outcome(t, g.Append())
+		return err
+	}
+	first := p.Guard(transactionalBatch(1, 0, 0, "a"), false)
+	if !first.Ask() {
+		t.Fatal("the coordinator is not asked about a new transaction")
+	}
+	if err := add(first); err != nil {
+		t.Fatal(err)
+	}
+	next := p.Guard(transactionalBatch(1, 0, 1, "b"), false)
+	if next.Ask() {
+		t.Error("the coordinator is asked about a transaction that is open")
+	}
+	settle(t, p.EndTransaction(record.Marker{ProducerID: 1, Commit: true}, 1))
+	if err := add(next); !errors.Is(err, log.ErrTransactionState) {
+		t.Errorf("a batch that was looked at before the marker: %v", err)
+	}
+	if err := add(p.Guard(transactionalBatch(1, 0, 0, "a"), false)); err != nil {
+		t.Errorf("a batch of before, repeated: %v", err)
+	}
+	void := p.Guard(transactionalBatch(1, 0, 1, "b"), false)
+	settle(t, p.EndTransaction(record.Marker{ProducerID: 1, Commit: true}, 1))
+	if err := add(void); !errors.Is(err, log.ErrTransactionState) {
+		t.Errorf("the coordinator was asked, and then the transaction ended: %v", err)
+	}
+	if _, err := outcome(t, p.Append(idempotentBatch(1, 0, 1, "outside"))); err != nil {
+		t.Errorf("a batch outside of any transaction: %v", err)
+	}
+	if err := add(p.Guard(transactionalBatch(1, 0, 2, "c"), false)); err != nil {
+		t.Error(err)
+	}
+	if _, err := outcome(t, p.Append(idempotentBatch(1, 0, 3, "outside"))); !errors.Is(err, log.ErrTransactionState) {
+		t.Errorf("a batch outside of the transaction that is open: %v", err)
+	}
+}
+
+func TestALaterBatchDoesNotOvertakeOneThatCouldNotBeVerified(t *testing.T) {
+	p := alone(t)
+	p.Guard(transactionalBatch(1, 0, 0, "a"), false) // its coordinator does not answer
+	second := p.Guard(transactionalBatch(1, 0, 1, "b"), false)
+	if _, err := outcome(t, second.Append()); !errors.Is(err, log.ErrOutOfOrderSequence) {
+		t.Errorf("the second batch first: %v", err)
+	}
+	if _, err := outcome(t, p.Guard(transactionalBatch(1, 0, 0, "a"), false).Append()); err != nil {
+		t.Error(err)
+	}
+	if _, err := outcome(t, p.Guard(transactionalBatch(1, 0, 1, "b"), false).Append()); err != nil {
+		t.Error(err)
+	}
+	if _, err := outcome(t, p.Guard(transactionalBatch(2, 0, 7, "a"), true).Append()); !errors.Is(err, log.ErrOutOfOrderSequence) {
+		t.Errorf("a transaction with an epoch of its own that begins in the middle: %v", err)
+	}
+}
