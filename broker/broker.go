@@ -82,6 +82,7 @@ type Broker struct {
 	leaders     *leaderTable
 	nodes       *nodeSet
 	elector     *elector
+	isolation   isolation // abdicate's own
 	controllers contender // the metadata group, as the elector sees it
 	peers       *peers.Peers
 	joined      chan struct{}    // closed once meta is there
@@ -330,6 +331,7 @@ func (b *Broker) openPartitions() {
 	b.background.Go(b.movesLoop)
 	b.background.Go(func() { every(b.ctx, movesInterval, b.findMoves) })
 	b.background.Go(func() { every(b.ctx, inSyncInterval, b.tellAllInSync) })
+	b.background.Go(func() { every(b.ctx, time.Second, b.abdicate) })
 	b.background.Go(func() { every(b.ctx, controlInterval, (&controller{Broker: b}).round) })
 }
 

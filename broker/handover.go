@@ -63,7 +63,11 @@ func (b *Broker) transferAll(ctx context.Context, next func(*replica) int32) {
 		if to < 0 || ctx.Err() != nil {
 			continue
 		}
-		slots <- struct{}{}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			continue
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			b.transfer(x, p, to)

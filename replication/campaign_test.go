@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -34,4 +35,22 @@ func (g *GroupStore) votedFor(node int32) uint64 {
 	}
 	term, _ := g.GetUint64([]byte(keyVoteTerm))
 	return term
+}
+
+// Raft lets a leader without followers wait for its lease to end, and heeds nothing until then.
+func TestALeaderThatResignsFailsWhatIsInFlightAtOnce(t *testing.T) {
+	c := newCluster(t, time.Hour)
+	lead := c.leader()
+	mustAppend(t, lead, batchOf("one"))
+	c.net.setCut(lead.node.ID, true)
+	a := lead.Append(batchOf("two"))
+	lead.Resign()
+	<-a.Done()
+	if _, err := a.Result(); !errors.Is(err, ErrNotLeader) {
+		t.Fatalf("append: %v", err)
+	}
+	c.stopLeading(lead)
+	c.net.setCut(lead.node.ID, false)
+	mustAppend(t, c.leader(), batchOf("three"))
+	c.settled()
 }

@@ -18,21 +18,32 @@ func (p *Partition) Campaign() {
 		return
 	}
 	if in.raft.State() == raft.Candidate {
-		in.giveUpCandidacy()
+		in.follow()
 	}
 	in.transport.Campaign()
 }
 
-// giveUpCandidacy makes a candidate a follower of the next term. After a split vote Raft waits an
-// election timeout before it stands again, and until then heeds no call to. What ends that at once
-// is any other member's request with a higher term; this one is for a candidate with an empty log,
-// so the vote is refused.
-func (in *instance) giveUpCandidacy() {
+// Resign ends this replica's leadership, in favour of nobody: it is for a leader that has lost touch
+// with the others and does not want to keep clients waiting for them. One that does not lead stays
+// as it is.
+func (p *Partition) Resign() {
+	if in := p.inst.Load(); in.raft.State() == raft.Leader {
+		in.follow()
+	}
+}
+
+// follow makes a leader or a candidate a follower of the next term. A candidate that has not won
+// waits an election timeout before it stands again, and a leader without followers as long until it
+// gives up; neither heeds a call meanwhile. What ends that at once is any other member's request
+// with a higher term; this one is for a candidate with an empty log, so the vote is refused.
+func (in *instance) follow() {
 	for _, s := range in.raft.GetConfiguration().Configuration().Servers {
 		if s.Suffrage == raft.Voter && s.ID != in.id {
 			in.transport.inject(&raft.RequestVoteRequest{
 				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(s.ID), Addr: []byte(s.Address)},
 				Term:      in.raft.CurrentTerm() + 1,
+				// Else a member that has a leader, even if it is itself, does not listen.
+				LeadershipTransfer: true,
 			})
 			return
 		}
@@ -64,7 +75,7 @@ func (p *Partition) TransferLeadership(to int32) error {
 	p.mu.Unlock()
 	fail(lost, ErrNotLeader)
 
-	err = in.transfer(p.life, heir, p.node.Timing.Heartbeat)
+	err = in.transfer(p.life, heir, handLimit)
 	p.mu.Lock()
 	p.handing, p.handed = false, err != nil
 	p.mu.Unlock()
@@ -141,8 +152,14 @@ func (p *Partition) drain(limit time.Duration) {
 	}
 }
 
+// handLimit is how long an heir may take to be elected. Raft itself would refuse batches for an
+// election timeout before it went on to lead.
+const handLimit = 3 * time.Second
+
+// transfer has the heir stand for election. Where it has not won in time the group is left without a
+// leader, which any of its members may become.
 func (in *instance) transfer(ctx context.Context, heir raft.ServerID, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() {
@@ -155,6 +172,9 @@ func (in *instance) transfer(ctx context.Context, heir raft.ServerID, limit time
 		}
 		return nil
 	case <-ctx.Done():
+		if in.raft.State() == raft.Leader {
+			in.follow()
+		}
 		return fmt.Errorf("transfer of leadership: %w: %w", ErrUnavailable, ctx.Err())
 	}
 }

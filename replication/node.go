@@ -41,8 +41,8 @@ type Node struct {
 
 // Timing is Raft's clockwork. Zero fields take the default.
 type Timing struct {
-	Heartbeat time.Duration // heartbeat and election timeout, default 6 s
-	Lease     time.Duration // after which a leader without a quorum steps down, default 3 s
+	Heartbeat time.Duration // heartbeat and election timeout, default 20 s
+	Lease     time.Duration // after which a leader without a quorum steps down, default half of Heartbeat
 	Commit    time.Duration // a follower learns of an idle leader's commits within this, default 3 s
 	// Campaign is the first pause before a group of one stands for election again after it had
 	// to step down; it doubles up to a hundredfold. Default 50 ms.
@@ -96,8 +96,8 @@ func (n *Node) setDefaults() error {
 		n.Logger = slog.New(slog.DiscardHandler)
 	}
 	n.Stable.logger.Store(n.Logger)
-	orDefault(&n.Timing.Heartbeat, 6*time.Second)
-	orDefault(&n.Timing.Lease, min(3*time.Second, n.Timing.Heartbeat))
+	orDefault(&n.Timing.Heartbeat, 20*time.Second)
+	orDefault(&n.Timing.Lease, n.Timing.Heartbeat/2)
 	orDefault(&n.Timing.Commit, 3*time.Second)
 	orDefault(&n.Timing.Campaign, 50*time.Millisecond)
 	orDefault(&n.Timing.Lag, 30*time.Second)

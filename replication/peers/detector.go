@@ -113,6 +113,18 @@ func (d *detector) suspects(now time.Time) []int32 {
 	return list
 }
 
+// estranged lists the members that this node does not hear, or that say they do not hear it, sorted.
+func (d *detector) estranged(now time.Time) []int32 {
+	list := d.suspects(now)
+	for node, o := range d.nodes {
+		if now.Sub(o.reported) < d.suspectAfter && slices.Contains(o.suspects, d.self) && !slices.Contains(list, node) {
+			list = append(list, node)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // tick returns the verdicts that have changed, sorted by node.
 func (d *detector) tick(now time.Time) []change {
 	votes := map[int32]int{}

@@ -86,6 +86,18 @@ func TestACutOffNodeAccusesAllButJudgesNobody(t *testing.T) {
 	s.expect()
 }
 
+func TestANodeIsEstrangedFromWhomItDoesNotHearAndWhoDoesNotHearIt(t *testing.T) {
+	s := play(t, 1, 2, 3, 4)
+	s.steps(5, []int32{2, 3}, map[int32][]int32{2: {1, 3}, 3: {4}})
+	if got := s.d.estranged(s.now); !slices.Equal(got, []int32{2, 4}) {
+		t.Fatal(got)
+	}
+	s.steps(5, []int32{2, 3, 4}, nil)
+	if got := s.d.estranged(s.now); len(got) != 0 {
+		t.Fatal(got)
+	}
+}
+
 func TestWordsOfASilentNodeExpire(t *testing.T) {
 	s := play(t, 1, 2, 3, 4, 5)
 	s.step([]int32{2, 3, 4, 5}, map[int32][]int32{2: {5}, 3: {5}})

@@ -54,7 +54,7 @@ type Config struct {
 // Timing holds durations; zero means the default in parentheses.
 type Timing struct {
 	Beat      time.Duration // between heartbeats of the node (100 ms)
-	Round     time.Duration // that Raft's heartbeats and commit indexes wait for others (50 ms)
+	Round     time.Duration // that Raft's heartbeats wait for those of other groups (200 ms)
 	Suspect   time.Duration // of silence after which a node is suspected (450 ms)
 	Recover   time.Duration // without suspicion until a node that was down is up (1 s)
 	Silence   time.Duration // of silence after which a connection is given up (2 s)
@@ -83,7 +83,7 @@ func or[T int | time.Duration](v, otherwise T) T {
 func (t Timing) withDefaults() Timing {
 	return Timing{
 		Beat:      or(t.Beat, 100*time.Millisecond),
-		Round:     or(t.Round, 50*time.Millisecond),
+		Round:     or(t.Round, 200*time.Millisecond),
 		Suspect:   or(t.Suspect, 450*time.Millisecond),
 		Recover:   or(t.Recover, time.Second),
 		Silence:   or(t.Silence, 2*time.Second),

@@ -91,7 +91,7 @@ func (p *progress) answered(l *link, group string, r *raft.AppendEntriesRequest,
 }
 
 // freshContact is how old a follower's last answer may be for it to count as still following.
-const freshContact = 3 * time.Second
+const freshContact = 10 * time.Second
 
 // settled reports whether an AppendEntries tells a follower nothing that it has not confirmed
 // over the same link, and it has answered a heartbeat of this term lately. Raft sends such a

@@ -64,6 +64,14 @@ func (p *Peers) Down(node int32) bool {
 	return p.watch.detector.isDown(node)
 }
 
+// Estranged lists the members that this node does not hear now, or that do not hear it. Unlike
+// Down it is this node's own finding: one that is cut off from all others knows no more.
+func (p *Peers) Estranged() []int32 {
+	p.watch.mu.Lock()
+	defer p.watch.mu.Unlock()
+	return p.watch.detector.estranged(time.Now())
+}
+
 // connected is told of a new connection; restarted means that it is another process than the one
 // that was connected last.
 func (w *watch) connected(node int32, restarted bool) {
