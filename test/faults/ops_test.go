@@ -97,10 +97,14 @@ func (a *administrator) move(ctx context.Context) {
 	_, _ = a.adm.AlterPartitionAssignments(ctx, q)
 }
 
-// settle gives every partition three replicas again.
+// settle gives every partition three replicas again. Of some it is not known whether they were added:
+// now all are.
 func (a *administrator) settle(ctx context.Context) error {
 	var q kadm.AlterPartitionAssignmentsReq
 	for _, t := range a.l.topics {
+		if err := a.addAll(ctx, t); err != nil {
+			return err
+		}
 		for p := range t.partitions.Load() {
 			q.Assign(t.name, p, []int32{1, 2, 3})
 		}
@@ -108,6 +112,20 @@ func (a *administrator) settle(ctx context.Context) error {
 	for {
 		r, err := a.adm.AlterPartitionAssignments(ctx, q)
 		if err == nil && r.Error() == nil {
+			return nil
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return errors.Join(err, r.Error())
+		}
+	}
+}
+
+// addAll adds the partitions that a topic does not have yet.
+func (a *administrator) addAll(ctx context.Context, t *topic) error {
+	for {
+		r, err := a.adm.UpdatePartitions(ctx, mostPartitions, t.name)
+		if err == nil && (r.Error() == nil || errors.Is(r.Error(), kerr.InvalidPartitions)) {
+			t.partitions.Store(mostPartitions)
 			return nil
 		}
 		if !pause(ctx, 100*time.Millisecond) {
