@@ -45,6 +45,7 @@ func (b *Broker) openAdmin(addr string) error {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	b.adminAddr = l.Addr()
+	b.log.Info("admin port open", "admin", l.Addr().String())
 	b.adminServer = &http.Server{
 		Handler: mux, ReadTimeout: adminHeaderTime, WriteTimeout: adminWriteTime, IdleTimeout: adminIdleTime, MaxHeaderBytes: adminHeaderBytes,
 	}

@@ -203,12 +203,16 @@ func TestMetricsCountWhatClientsDo(t *testing.T) {
 		`partitions_under_replicated`:                                                 "0",
 		`request_memory_bytes{of="frames"}`:                                           "0",
 		`request_failures_total{api="Produce"}`:                                       "0",
+		`connections_refused_total{limit="max.connections"}`:                          "0",
+		`metadata_lag_records`:                                                        "0",
 	} {
 		if v := b.value(series); v != want {
 			t.Errorf("%s is %s, want %s", series, v, want)
 		}
 	}
-	for _, series := range []string{`topic_bytes_in_total{topic="orders"}`, `topic_log_bytes{topic="orders"}`, "sync_rounds_total", "received_bytes_total", "log_segments"} {
+	for _, series := range []string{`topic_bytes_in_total{topic="orders"}`, `topic_log_bytes{topic="orders"}`, "sync_rounds_total", "received_bytes_total", "log_segments",
+		"sync_duration_seconds_count", "start_seconds", "metadata_term", "raft_terms", "log_bytes", "log_opens_total", "log_segments_open",
+		"connections_limit", `request_memory_limit_bytes{of="frames"}`} {
 		if v := b.value(series); v == "missing" || v == "0" {
 			t.Errorf("%s is %s", series, v)
 		}

@@ -108,6 +108,7 @@ type Broker struct {
 	descriptors int                    // of the process, 0: unknown
 	phase       atomic.Pointer[string] // what the start is at
 	serving     atomic.Bool            // the start is done: every field is set
+	startTook   time.Duration
 	errorCodes  *prometheus.CounterVec
 	elections   atomic.Int64 // of partitions, that this node won
 
@@ -119,6 +120,7 @@ type Broker struct {
 // Open starts a broker: when it returns, clients are served. What can be told wrong from the
 // configuration alone is refused before anything is written.
 func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
+	begin := time.Now()
 	b := &Broker{
 		id: cfg.NodeID, dataDir: cfg.DataDir, settings: cfg.Settings, log: cfg.Logger, now: cfg.Now,
 		version: cfg.Version, errorCodes: newErrorCodes(), descriptors: cfg.Descriptors,
@@ -163,6 +165,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	}
 	b.openPartitions()
 	b.serve()
+	b.startTook = time.Since(begin)
 	b.serving.Store(true)
 	return b, nil
 }

@@ -2,9 +2,12 @@ package broker
 
 import (
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"quorumlog/log"
 )
 
 // registry returns what /metrics shows. Nothing is counted for its sake: each area's collector
@@ -63,6 +66,16 @@ func (s samples) flag(d *prometheus.Desc, is bool, labels ...string) {
 	s.gauge(d, v, labels...)
 }
 
+// histogram gives counts of durations up to each bound, of n in all, that took sum together.
+func (s samples) histogram(d *prometheus.Desc, bounds []time.Duration, within []uint64, n uint64, sum time.Duration, labels ...string) {
+	cumulated, so := make(map[float64]uint64, len(bounds)), uint64(0)
+	for i, bound := range bounds {
+		so += within[i]
+		cumulated[bound.Seconds()] = so
+	}
+	s <- prometheus.MustNewConstHistogram(d, max(n, so), sum.Seconds(), cumulated, labels...)
+}
+
 // metricDoc is what docs/metrics.md says of a metric.
 type metricDoc struct {
 	name, help string
@@ -87,14 +100,20 @@ var (
 	diskFull      = metric("disk_full", "Whether producers are refused for want of disk space.")
 	syncRounds    = metric("sync_rounds_total", "Syncs of the disk, each for all that waited.")
 	syncFiles     = metric("sync_files_total", "Files that were synced; by rounds: how many shared one.")
-	syncSeconds   = metric("sync_seconds_total", "Time spent in syncs; by rounds: how long one takes.")
+	syncDuration  = metric("sync_duration_seconds", "How long a sync takes.")
+	syncWaiting   = metric("sync_waiting_files", "Files that wait for the next sync.")
+	startSeconds  = metric("start_seconds", "From the start of the process's work until it served clients.")
+	metadataTerm  = metric("metadata_term", "Raft's term of the metadata group: it grows by one with each election of a controller.")
+	metadataLag   = metric("metadata_lag_records", "Records in this node's log of the metadata that it has not applied yet.")
 	memoryLimit   = metric("memory_limit_bytes", "The limit of Go's heap (GOMEMLIMIT).")
 	fetchSessionN = metric("fetch_sessions", "Fetch sessions that are open (KIP-227).")
 )
 
 // nodeMetrics are of the node as a whole.
 var nodeMetrics = area{
-	[]*prometheus.Desc{buildInfo, nodeReady, isController, peerUp, diskFree, diskFull, syncRounds, syncFiles, syncSeconds, memoryLimit, fetchSessionN},
+	[]*prometheus.Desc{
+		buildInfo, nodeReady, isController, peerUp, diskFree, diskFull, syncRounds, syncFiles, syncDuration, syncWaiting,
+		startSeconds, metadataTerm, metadataLag, memoryLimit, fetchSessionN},
 	func(b *Broker, out samples) {
 		goVersion := "unknown"
 		if info, ok := debug.ReadBuildInfo(); ok {
@@ -115,7 +134,12 @@ var nodeMetrics = area{
 		s := b.node.Syncer.Stats()
 		out.counter(syncRounds, float64(s.Rounds))
 		out.counter(syncFiles, float64(s.Files))
-		out.counter(syncSeconds, s.Busy.Seconds())
+		out.histogram(syncDuration, log.SyncBounds[:], s.Within[:], s.Rounds, s.Busy)
+		out.gauge(syncWaiting, float64(s.Waiting))
+		q := b.meta.Quorum()
+		out.gauge(metadataTerm, float64(q.Term))
+		out.gauge(metadataLag, float64(max(q.Last, q.Applied)-q.Applied))
+		out.gauge(startSeconds, b.startTook.Seconds())
 		out.gauge(memoryLimit, float64(debug.SetMemoryLimit(-1)))
 		out.gauge(fetchSessionN, float64(b.sessions.count()))
 	},

@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,7 +24,12 @@ var (
 	underMinISR     = metric("partitions_under_min_isr", "Partitions led here that refuse acks=all for min.insync.replicas.")
 	electionsWon    = metric("elections_won_total", "Partitions that this node has begun to lead, each time counted.")
 	commitLag       = metric("commit_lag_records", "Records in logs led here that no majority has yet.")
+	terms           = metric("raft_terms", "Raft's terms of all replicas held here, summed up: what it grows by are elections, won or not.")
 	segments        = metric("log_segments", "Segments of all replicas.")
+	segmentsOpen    = metric("log_segments_open", "Segments whose files are open.")
+	logBytes        = metric("log_bytes", "Size of all replicas.")
+	logOpens        = metric("log_opens_total", "Logs that were opened, and recovered where need was.")
+	logOpenSeconds  = metric("log_open_seconds_total", "Time spent in that, of all logs together; many are opened at one time.")
 	topicBytes      = metric("topic_log_bytes", "Size of a topic's replicas on this node.", "topic")
 	topicRecordsIn  = metric("topic_records_in_total", "Records that producers wrote to this node.", "topic")
 	topicBytesIn    = metric("topic_bytes_in_total", "Bytes of batches that producers wrote to this node.", "topic")
@@ -34,7 +40,7 @@ var (
 var partitionMetrics = area{
 	[]*prometheus.Desc{
 		replicasHeld, replicasFailed, partitionsLed, leaderless, underReplicated, underMinISR, electionsWon, commitLag,
-		segments, topicBytes, topicRecordsIn, topicBytesIn, topicBytesOut,
+		terms, segments, segmentsOpen, logBytes, logOpens, logOpenSeconds, topicBytes, topicRecordsIn, topicBytesIn, topicBytesOut,
 	},
 	func(b *Broker, out samples) {
 		var t partitionTotals
@@ -49,7 +55,12 @@ var partitionMetrics = area{
 		out.gauge(underMinISR, float64(t.underMinISR))
 		out.counter(electionsWon, float64(b.elections.Load()))
 		out.gauge(commitLag, float64(t.lag))
+		out.gauge(terms, float64(t.terms))
 		out.gauge(segments, float64(t.segments))
+		out.gauge(segmentsOpen, float64(b.node.Files.Open()))
+		out.gauge(logBytes, float64(t.bytes))
+		out.counter(logOpens, float64(b.replicas.opens.Load()))
+		out.counter(logOpenSeconds, time.Duration(b.replicas.openNanos.Load()).Seconds())
 		for _, x := range largest(t.topics, func(x *topicTotals) int64 { return x.size }, (*topicTotals).merge) {
 			out.gauge(topicBytes, float64(x.size), x.name)
 			out.counter(topicRecordsIn, float64(x.recordsIn), x.name)
@@ -62,6 +73,7 @@ var partitionMetrics = area{
 type partitionTotals struct {
 	held, failed, led, leaderless, underReplicated, underMinISR, segments int
 	lag                                                                   int64 // records
+	bytes, terms                                                          int64
 	topics                                                                map[string]*topicTotals
 }
 
@@ -91,6 +103,8 @@ func (t *partitionTotals) add(b *Broker, x *replica) {
 	}
 	if p != nil {
 		one.size = p.Size()
+		t.bytes += one.size
+		t.terms += int64(p.Term())
 		t.segments += p.Segments()
 		if p.State().Leading {
 			t.led++

@@ -22,6 +22,9 @@ var (
 	writeErrors       = metric("write_errors_total", "Answers that could not be written.")
 	requestsInFlight  = metric("requests_in_flight", "Requests that were read and are not answered yet.")
 	requestMemory     = metric("request_memory_bytes", "Memory that requests hold, of the budget for frames or for what is decoded.", "of")
+	requestMemoryMax  = metric("request_memory_limit_bytes", "The budgets of request_memory_bytes.", "of")
+	connectionsMax    = metric("connections_limit", "The most connections: max.connections, or what the process has file descriptors for.")
+	heavyAnswersN     = metric("heavy_answers", "Answers that grow with the cluster and exist now; there are 8 places.")
 	requestMemoryWait = metric("request_memory_waits_total", "Requests that had to wait for memory of the budget.")
 )
 
@@ -29,7 +32,7 @@ var (
 var requestMetrics = area{
 	[]*prometheus.Desc{
 		requests, requestFailures, requestDuration, bytesReceived, bytesSent, connections, connsAccepted, connsRefused, connsPaced, connsStuck,
-		badFrames, writeErrors, requestsInFlight, requestMemory, requestMemoryWait,
+		badFrames, writeErrors, requestsInFlight, requestMemory, requestMemoryMax, requestMemoryWait, connectionsMax, heavyAnswersN,
 	},
 	func(b *Broker, out samples) {
 		s := b.server.Stats()
@@ -37,12 +40,7 @@ var requestMetrics = area{
 			name := kmsg.NameForKey(key)
 			out.counter(requests, float64(a.Requests), name)
 			out.counter(requestFailures, float64(a.Errors), name)
-			within, sum := map[float64]uint64{}, uint64(0)
-			for i, bound := range protocol.LatencyBounds {
-				sum += uint64(a.Within[i])
-				within[bound.Seconds()] = sum
-			}
-			out <- prometheus.MustNewConstHistogram(requestDuration, max(uint64(a.Responses), sum), a.Time.Seconds(), within, name)
+			out.histogram(requestDuration, protocol.LatencyBounds[:], a.Within[:], a.Responses, a.Time, name)
 		}
 		out.counter(bytesReceived, float64(s.BytesIn))
 		out.counter(bytesSent, float64(s.BytesOut))
@@ -58,6 +56,10 @@ var requestMetrics = area{
 		out.gauge(requestsInFlight, float64(s.Queued))
 		out.gauge(requestMemory, float64(s.FrameBytes), "frames")
 		out.gauge(requestMemory, float64(s.DecodedBytes), "decoded")
+		out.gauge(requestMemoryMax, float64(s.FrameBudget), "frames")
+		out.gauge(requestMemoryMax, float64(s.DecodeBudget), "decoded")
+		out.gauge(connectionsMax, float64(s.MaxConnections))
+		out.gauge(heavyAnswersN, float64(s.HeavyAnswers))
 		out.counter(requestMemoryWait, float64(s.BudgetWaits))
 	},
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -70,7 +71,9 @@ type replicas struct {
 	opened       func(*replica)
 	lost         func(*replica) // has the leader take the replica out, and opens it again
 	config       func(*cluster.Topic) config.TopicConfig
-	leader       func(replicaKey) leader
+
+	opens, openNanos atomic.Int64 // how often logs were opened and recovered, and what that took
+	leader           func(replicaKey) leader
 
 	tasks tasks // what is done about single replicas
 
@@ -264,6 +267,7 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		<-x.before // they have the same directory and the same votes
 	}
 	c := x.settings()
+	began := time.Now()
 	p, err := r.node.OpenPartition(replication.PartitionConfig{
 		Group: x.group(), Dir: x.dir, Voters: x.founders(),
 		SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs,
@@ -271,6 +275,8 @@ func (r *replicas) open(x *replica) (*replication.Partition, error) {
 		OnMembership: func(_ *replication.Partition, m replication.Membership) { r.onMembership(x, m) },
 		OnFailed:     func(p *replication.Partition, err error) { r.tasks.run(func() { r.failed(x, p, err) }) },
 	})
+	r.opens.Add(1)
+	r.openNanos.Add(int64(time.Since(began)))
 	if err != nil && r.damaged(x, err) && !x.lost {
 		x.lost = true
 		r.tasks.run(func() { r.lost(x) })

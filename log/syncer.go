@@ -26,6 +26,14 @@ type Syncer struct {
 
 	rounds, files atomic.Uint64
 	nanos         atomic.Int64
+	within        [len(SyncBounds)]atomic.Uint64
+}
+
+// SyncBounds are the upper bounds of SyncStats.Within.
+var SyncBounds = [...]time.Duration{
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
+	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 10 * time.Second,
 }
 
 type round struct {
@@ -102,10 +110,21 @@ func (s *Syncer) perform(r *round) {
 	if s.observe != nil {
 		s.observe(r.dirty, r.dirs)
 	}
-	s.rounds.Add(1)
-	s.files.Add(uint64(len(r.dirty)))
-	s.nanos.Add(int64(time.Since(start)))
+	s.count(len(r.dirty), time.Since(start))
 	close(r.done)
+}
+
+// count notes a round.
+func (s *Syncer) count(files int, took time.Duration) {
+	s.rounds.Add(1)
+	s.files.Add(uint64(files))
+	s.nanos.Add(int64(took))
+	for i := range SyncBounds {
+		if took <= SyncBounds[i] {
+			s.within[i].Add(1)
+			return
+		}
+	}
 }
 
 func syncDirs(dirs []string) error {
@@ -158,15 +177,28 @@ func syncEach(files []*os.File) error {
 	return first
 }
 
-// SyncStats counts a Syncer's work since it was made.
+// SyncStats counts a Syncer's work since it was made, and who waits for the next round.
 type SyncStats struct {
 	Rounds, Files uint64
 	Busy          time.Duration
+	// Within counts the rounds that took no longer than the bound of the same place in SyncBounds,
+	// and longer than the one before it.
+	Within  [len(SyncBounds)]uint64
+	Waiting int // files
 }
 
 // Stats returns the counters.
 func (s *Syncer) Stats() SyncStats {
-	return SyncStats{s.rounds.Load(), s.files.Load(), time.Duration(s.nanos.Load())}
+	st := SyncStats{Rounds: s.rounds.Load(), Files: s.files.Load(), Busy: time.Duration(s.nanos.Load())}
+	for i := range s.within {
+		st.Within[i] = s.within[i].Load()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		st.Waiting = len(s.next.dirty)
+	}
+	return st
 }
 
 // probeFiles is how many dirty files Measure compares the two ways with.

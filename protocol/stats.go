@@ -20,17 +20,22 @@ type Stats struct {
 	Queued               int   // requests read and not yet answered
 	FrameBytes           int64 // held from the budget now
 	DecodedBytes         int64
+	FrameBudget          int64
+	DecodeBudget         int64
+	MaxConnections       int   // as the limits are now
+	HeavyAnswers         int   // places taken
 	BudgetWaits          int64 // requests that had to wait for the budget
 	AcceptErrors, Panics int64
 }
 
 // APIStats counts the requests of one API.
 type APIStats struct {
-	Requests, Responses, Errors int64
-	Time                        time.Duration // from a request's first bytes to its response, summed
+	Requests, Errors int64
+	Responses        uint64
+	Time             time.Duration // from a request's first bytes to its response, summed
 	// Within counts the responses that took no longer than the bound of the same place in
 	// LatencyBounds, and longer than the one before it.
-	Within [len(LatencyBounds)]int64
+	Within [len(LatencyBounds)]uint64
 }
 
 // LatencyBounds are the upper bounds of APIStats.Within.
@@ -50,8 +55,9 @@ type counters struct {
 }
 
 type apiCounters struct {
-	requests, responses, errors, nanos atomic.Int64
-	within                             [len(LatencyBounds)]atomic.Int64
+	requests, errors, nanos atomic.Int64
+	responses               atomic.Uint64
+	within                  [len(LatencyBounds)]atomic.Uint64
 }
 
 // responded counts a response that was written after d.
@@ -88,6 +94,7 @@ func (s *Server) Stats() Stats {
 		Accepted: c.accepted.Load(), Refused: map[Refusal]int64{}, Paced: c.paced.Load(), Stuck: c.stuck.Load(), BadFrames: c.badFrames.Load(),
 		WriteErrors: c.writeFails.Load(), AcceptErrors: c.acceptFails.Load(), Panics: c.panics.Load(),
 		FrameBytes: s.frames.inUse(), DecodedBytes: s.decoded.inUse(),
+		FrameBudget: s.frames.total, DecodeBudget: s.decoded.total, HeavyAnswers: len(s.heavy.places),
 		BudgetWaits: s.frames.waits.Load() + s.decoded.waits.Load(),
 	}
 	for key := range c.apis {
@@ -102,6 +109,10 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Connections = len(s.conns)
+	st.MaxConnections = s.limits.Connections
+	if s.cfg.Descriptors > 0 {
+		st.MaxConnections = min(st.MaxConnections, s.cfg.Descriptors)
+	}
 	for conn := range s.conns {
 		st.Queued += conn.inFlight()
 	}

@@ -234,7 +234,7 @@ func runTests(m *testing.M) int {
 // build makes brokerd, with the race detector where the tests have it.
 func build(to string) error {
 	args := []string{"build", "-o", to}
-	if raceEnabled {
+	if Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "quorumlog/cmd/brokerd")...)

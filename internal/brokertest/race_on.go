@@ -2,4 +2,5 @@
 
 package brokertest
 
-const raceEnabled = true
+// Race says that the tests, and the brokers that they start, have the race detector.
+const Race = true
