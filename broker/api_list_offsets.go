@@ -57,19 +57,20 @@ func (b *Broker) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 	if err := checkEpoch(p.State(), in.CurrentLeaderEpoch); err != nil {
 		return err
 	}
-	limit := p.HighWatermark()
+	limit := p.HighWatermark
 	if req.IsolationLevel == 1 {
-		limit = p.LastStableOffset()
+		limit = p.LastStableOffset
 	}
 	var found log.TimestampOffset
 	switch in.Timestamp {
 	case latest:
-		found = log.TimestampOffset{Offset: limit, Timestamp: -1, Epoch: p.State().Epoch}
+		found = log.TimestampOffset{Offset: limit(), Timestamp: -1, Epoch: p.State().Epoch}
 	case earliest, earliestLocal:
 		start := p.StartOffset()
 		found = log.TimestampOffset{Offset: start, Timestamp: -1, Epoch: p.EpochAt(start)}
 	case maxTimestamp:
 		found, err = p.MaxTimestamp()
+		found = below(found, limit())
 	case latestTiered, earliestPendingUpload:
 		found = log.TimestampOffset{Offset: -1, Timestamp: -1, Epoch: -1}
 	default:
@@ -77,10 +78,20 @@ func (b *Broker) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 			return kerr.UnsupportedVersion
 		}
 		found, err = p.OffsetForTimestamp(in.Timestamp)
+		found = below(found, limit())
 	}
 	if err != nil {
 		return err
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = found.Offset, found.Timestamp, found.Epoch
 	return nil
+}
+
+// below keeps a record that the client may read. One beyond the limit answers the question, but not
+// yet: another that is not the first, or the newest, must not take its place.
+func below(found log.TimestampOffset, limit int64) log.TimestampOffset {
+	if found.Offset >= limit {
+		return log.TimestampOffset{Offset: -1, Timestamp: -1, Epoch: -1}
+	}
+	return found
 }

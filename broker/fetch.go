@@ -41,7 +41,8 @@ type fetchResult struct {
 	logStart  int64
 	leader    replication.State
 	diverging *log.EpochStart // epoch and its end offset, where the client's log has diverged
-	preferred int32           // replica that the client should read from instead, -1 for this one
+	aborted   []log.AbortedTransaction
+	preferred int32 // replica that the client should read from instead, -1 for this one
 	view      log.View
 	p         *replication.Partition
 	traffic   *traffic // of that partition
@@ -127,7 +128,8 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 	if err := f.mayServe(r.leader, part.leaderEpoch); err != nil {
 		return err
 	}
-	r.highMark, r.stable, r.logStart = p.HighWatermark(), p.LastStableOffset(), p.StartOffset()
+	r.stable = p.LastStableOffset() // before the high watermark, so that it is not above
+	r.highMark, r.logStart = p.HighWatermark(), p.StartOffset()
 	if r.diverging, err = divergence(p, part); err != nil || r.diverging != nil {
 		return err
 	}
@@ -145,7 +147,13 @@ func (f *fetching) readOne(ctx context.Context, part *fetchPartition, r *fetchRe
 	// The first partition with records may exceed the limits, so that a large batch can always
 	// be read.
 	room := max(min(f.maxBytes-f.bytes, int(part.maxBytes)), 0)
-	r.view, err = p.Read(part.offset, limit, room, f.bytes == 0)
+	if r.view, err = p.Read(part.offset, limit, room, f.bytes == 0); err != nil || r.view.Size == 0 || !f.readCommitted {
+		return err
+	}
+	if r.aborted, err = p.Aborted(part.offset, r.view.Next); err != nil {
+		r.view.Release()
+		r.view = log.View{}
+	}
 	return err
 }
 
@@ -257,7 +265,10 @@ func (f *fetching) partition(part *fetchPartition, r *fetchResult) kmsg.FetchRes
 	out.PreferredReadReplica = r.preferred
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = r.highMark, r.stable, r.logStart
 	if f.readCommitted {
-		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+		out.AbortedTransactions = make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, len(r.aborted))
+		for i, a := range r.aborted {
+			out.AbortedTransactions[i].ProducerID, out.AbortedTransactions[i].FirstOffset = a.ProducerID, a.First
+		}
 	}
 	if r.diverging != nil {
 		out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = r.diverging.Epoch, r.diverging.Start

@@ -38,6 +38,9 @@ type Checkpoint struct {
 	ConfigurationIndex uint64          `json:"configuration_index"`
 	StartOffset        int64           `json:"start_offset"`
 	Producers          []ProducerState `json:"producers,omitempty"`
+	// Aborted are the transactions that were aborted since the checkpoint before, in the order of
+	// their markers. They go to the segments' own files.
+	Aborted []AbortedTransaction `json:"-"`
 
 	Segments []segmentState `json:"segments"`
 	Epochs   []EpochStart   `json:"epochs"`
@@ -55,7 +58,8 @@ type segmentState struct {
 	FirstAppend  int64    `json:"first_append"`
 	Hidden       []uint32 `json:"hidden,omitempty"`
 	LastTerm     uint64   `json:"last_term"`
-	IndexCRC     uint32   `json:"index_crc"` // of the index's header and records
+	IndexCRC     uint32   `json:"index_crc"`         // of the index's header and records
+	Aborted      int64    `json:"aborted,omitempty"` // records in the index of aborted transactions
 }
 
 // WriteCheckpoint stores c. The caller fills in the state machine's part, as of the applied
@@ -111,6 +115,9 @@ func (l *Log) describe(c *Checkpoint) error {
 	if err != nil {
 		return err
 	}
+	if err := l.storeAborted(segs, c.Aborted); err != nil {
+		return err
+	}
 	for i, s := range segs {
 		st := &c.Segments[i]
 		if n := int64(c.Index - s.baseIndex + 1); n < st.Entries {
@@ -122,6 +129,9 @@ func (l *Log) describe(c *Checkpoint) error {
 			if err := s.flushTo(st.Entries, l.opts.Syncer); err != nil {
 				return err
 			}
+		}
+		if st.Aborted, err = l.abortedBelow(s, st.NextOffset); err != nil {
+			return err
 		}
 	}
 	c.Epochs = history

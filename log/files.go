@@ -167,6 +167,13 @@ func (f *fileSlot) drop(why error) {
 	}
 }
 
+// removed reports whether the segment's files are no longer the log's.
+func (s *segment) removed() bool {
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	return errors.Is(s.files.gone, errSegmentRemoved)
+}
+
 // remap closes the segment's files so that the next acquire maps that much of the data.
 func (f *fileSlot) remap(size int64) {
 	f.mu.Lock()

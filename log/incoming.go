@@ -25,11 +25,13 @@ type Incoming struct {
 	step func(op string) error // a test crashes here
 }
 
+// incomingPart is a segment's data, or its index of aborted transactions.
 type incomingPart struct {
-	state segmentState
-	seg   *segment // of what was received, nil while nothing was
-	local bool     // the log that is replaced has it
-	done  bool
+	state   segmentState
+	aborted bool
+	seg     *segment // of what was received, nil while nothing was
+	local   bool     // the log that is replaced has it
+	done    bool
 }
 
 // Suffixes of the directories beside a log's own.
@@ -54,6 +56,9 @@ func Receive(dir string, c *Checkpoint, o Options) (*Incoming, error) {
 	in.scanner.epochs.Store(&epochs{})
 	for _, st := range c.Segments {
 		in.parts = append(in.parts, &incomingPart{state: st})
+		if st.Aborted > 0 {
+			in.parts = append(in.parts, &incomingPart{state: st, aborted: true})
+		}
 	}
 	if err := makeDir(in.staging); err != nil {
 		return nil, err
@@ -84,6 +89,9 @@ func (in *Incoming) clean() error {
 func (in *Incoming) Missing(own *Log) ([]int64, error) {
 	from := make([]int64, len(in.parts))
 	for i, p := range in.parts {
+		if p.aborted {
+			continue // small, and each replica's own may be behind
+		}
 		if own.sealedAs(p.state) != nil {
 			p.local, from[i] = true, p.state.Size
 			continue
@@ -187,6 +195,9 @@ func (in *Incoming) complete(p *incomingPart) error {
 // whole, with its CRC, the next offset and a leader epoch that does not fall, each at its place.
 func (in *Incoming) Write(i int, from int64, r io.Reader) error {
 	p := in.parts[i]
+	if p.aborted {
+		return in.writeAborted(p, r)
+	}
 	path := filepath.Join(in.staging, segmentStem(p.state.BaseOffset)+dataSuffix)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -208,6 +219,32 @@ func (in *Incoming) Write(i int, from int64, r io.Reader) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// writeAborted receives an index of aborted transactions, whole.
+func (in *Incoming) writeAborted(p *incomingPart, r io.Reader) error {
+	st := p.state
+	s := newSegment(in.staging, st.BaseOffset, segmentHeader{st.BaseIndex, st.PrevTerm})
+	var header [abortedHeaderSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return err
+	}
+	if err := checkAbortedHeader(header[:], st.BaseOffset); err != nil {
+		return err
+	}
+	err := s.writeAborted(in.scanner.opts.Syncer, func(w io.Writer) error {
+		_, err := io.CopyN(w, r, st.Aborted*abortedSize)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	n, _, err := scanAborted(s.path(abortedSuffix), st.BaseOffset, st.NextOffset)
+	if err == nil && n != st.Aborted {
+		err = corrupt(s.path(abortedSuffix), "received, but wrong from record %d on", n)
+	}
+	p.done = err == nil
+	return err
 }
 
 func (in *Incoming) forget(p *incomingPart) {
@@ -280,7 +317,7 @@ func (in *Incoming) adopt(p *incomingPart, own *Log) error {
 		return nil
 	}
 	s := own.sealedAs(p.state)
-	if s == nil {
+	if s == nil || p.aborted {
 		return fmt.Errorf("segment at offset %d: %w", p.state.BaseOffset, errIncomplete)
 	}
 	for _, suffix := range []string{indexSuffix, timeSuffix, dataSuffix} {

@@ -125,6 +125,7 @@ func (l *Log) recover(c *Checkpoint) error {
 			break
 		}
 	}
+	l.adoptAborted(c)
 	return l.finish(c)
 }
 
@@ -206,7 +207,7 @@ func zeroFrom(f *os.File, from, to int64) (bool, error) {
 func allZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
 
 // dataFiles lists the base offsets of the directory's segments, ascending, and removes what an
-// interrupted removal left of others.
+// interrupted removal left of others, and files that were never finished.
 func (l *Log) dataFiles() ([]int64, error) {
 	files, err := os.ReadDir(l.dir)
 	if err != nil {
@@ -221,8 +222,12 @@ func (l *Log) dataFiles() ([]int64, error) {
 	slices.Sort(bases)
 	for _, f := range files {
 		name := f.Name()
+		if strings.HasSuffix(name, abortedSuffix+newSuffix) {
+			os.Remove(filepath.Join(l.dir, name))
+			continue
+		}
 		ext := filepath.Ext(name)
-		if ext != indexSuffix && ext != timeSuffix {
+		if ext != indexSuffix && ext != timeSuffix && ext != abortedSuffix {
 			continue
 		}
 		base, ok := parseStem(strings.TrimSuffix(name, ext) + dataSuffix)

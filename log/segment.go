@@ -16,6 +16,10 @@ const (
 	dataSuffix  = ".log"
 	indexSuffix = ".index"
 	timeSuffix  = ".time"
+	// abortedSuffix is of the transactions that are aborted in the segment, where there are any.
+	abortedSuffix = ".txn"
+	// newSuffix is of a file that is yet to take another's place.
+	newSuffix = ".new"
 )
 
 // maxSegmentEntries bounds a segment's index mapping; a fuller segment rolls.
@@ -40,6 +44,8 @@ type segment struct {
 	// hidden lists the ordinals of entries that occupy no offset: fetches step over them.
 	hidden atomic.Pointer[[]uint32]
 	times  atomic.Pointer[[]timeEntry]
+
+	aborted abortedIndex
 
 	flushed atomic.Int64 // entries whose index records are known to be durable
 
@@ -152,7 +158,7 @@ func (s *segment) addHidden(i uint32) {
 func (s *segment) remove() error {
 	s.files.drop(errSegmentRemoved)
 	var first error
-	for _, suffix := range []string{dataSuffix, indexSuffix, timeSuffix} {
+	for _, suffix := range []string{dataSuffix, indexSuffix, timeSuffix, abortedSuffix} {
 		if err := os.Remove(s.path(suffix)); err != nil && !os.IsNotExist(err) && first == nil {
 			first = err
 		}

@@ -45,7 +45,8 @@ func (c *Checkpoint) validate() error {
 	}
 	for i, s := range c.Segments {
 		sane := s.BaseOffset >= 0 && s.BaseIndex > 0 && s.Entries > 0 && s.Entries <= maxSegmentEntries &&
-			s.Size > segmentHeaderSize && s.Size <= maxSegmentBytes+mapSlack && s.NextOffset >= s.BaseOffset
+			s.Size > segmentHeaderSize && s.Size <= maxSegmentBytes+mapSlack && s.NextOffset >= s.BaseOffset &&
+			s.Aborted >= 0 && s.Aborted <= s.Entries
 		if i > 0 {
 			p := c.Segments[i-1]
 			sane = sane && s.BaseOffset == p.NextOffset && s.BaseIndex == p.BaseIndex+uint64(p.Entries) && s.PrevTerm == p.LastTerm && s.BaseOffset > p.BaseOffset
@@ -61,25 +62,37 @@ func (c *Checkpoint) validate() error {
 	return nil
 }
 
-// Part is a segment's data file, as far as a checkpoint describes it.
+// Part is a file of a segment's that travels, as far as a checkpoint describes it.
 type Part struct {
 	BaseOffset int64
+	Aborted    bool  // the index of aborted transactions, not the data
 	Size       int64 // bytes
 }
 
-// Parts lists the data files.
+func (p Part) file(dir string) string {
+	suffix := dataSuffix
+	if p.Aborted {
+		suffix = abortedSuffix
+	}
+	return filepath.Join(dir, segmentStem(p.BaseOffset)+suffix)
+}
+
+// Parts lists the files: each segment's data and then, where it has any, its aborted transactions.
 func (c *Checkpoint) Parts() []Part {
-	parts := make([]Part, len(c.Segments))
-	for i, s := range c.Segments {
-		parts[i] = Part{s.BaseOffset, s.Size}
+	parts := make([]Part, 0, len(c.Segments))
+	for _, s := range c.Segments {
+		parts = append(parts, Part{BaseOffset: s.BaseOffset, Size: s.Size})
+		if s.Aborted > 0 {
+			parts = append(parts, Part{BaseOffset: s.BaseOffset, Aborted: true, Size: abortedHeaderSize + s.Aborted*abortedSize})
+		}
 	}
 	return parts
 }
 
-// OpenPart opens a data file for sending. What the checkpoint describes of it stays readable,
+// OpenPart opens a file for sending. What the checkpoint describes of it stays readable,
 // whatever happens to the log.
 func (l *Log) OpenPart(p Part) (*os.File, error) {
-	f, err := os.Open(filepath.Join(l.dir, segmentStem(p.BaseOffset)+dataSuffix))
+	f, err := os.Open(p.file(l.dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("segment at offset %d: %w", p.BaseOffset, ErrNotFound)
 	}

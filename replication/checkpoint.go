@@ -25,6 +25,7 @@ func (p *Partition) Checkpoint() error {
 	if err := p.log().WriteCheckpoint(c); err != nil {
 		return p.readError(err)
 	}
+	p.machine.stored(c.Aborted)
 	p.due.index, p.due.start = c.Index, c.StartOffset
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -26,7 +27,8 @@ type machine struct {
 	configuration raft.Configuration
 	configured    uint64 // index of the entry that set the configuration
 	producers     *log.Producers
-	highWatermark int64 // the offset after the last committed batch
+	aborted       []log.AbortedTransaction // since the last checkpoint, in the order of their markers
+	highWatermark int64                    // the offset after the last committed batch
 	// broken is why an entry could not be applied: nothing is, until a new instance tries again.
 	broken error
 }
@@ -57,7 +59,7 @@ func (m *machine) restore(c *log.Checkpoint) bool {
 		return false
 	}
 	m.index, m.term, m.configured = c.Index, c.Term, c.ConfigurationIndex
-	m.producers = log.NewProducers(c.Producers)
+	m.producers, m.aborted = log.NewProducers(c.Producers), nil
 	if len(c.Configuration) > 0 {
 		m.configuration = raft.DecodeConfiguration(c.Configuration)
 	}
@@ -124,7 +126,9 @@ func (m *machine) applyStored(index uint64, e *effects) error {
 }
 
 func (m *machine) applyBatch(b record.Batch, e *effects) {
-	m.producers.Apply(b)
+	if a, ok := m.producers.Apply(b); ok {
+		m.aborted = append(m.aborted, a)
+	}
 	m.highWatermark = b.NextOffset()
 	e.bytes += int64(len(b))
 }
@@ -196,12 +200,27 @@ func (m *machine) checkpoint() log.Checkpoint {
 func (m *machine) describe() log.Checkpoint {
 	c := log.Checkpoint{
 		Index: m.index, Term: m.term, ConfigurationIndex: m.configured,
-		StartOffset: m.log.StartOffset(), Producers: m.producers.Snapshot(),
+		StartOffset: m.log.StartOffset(), Producers: m.producers.Snapshot(), Aborted: m.aborted[:len(m.aborted):len(m.aborted)],
 	}
 	if len(m.configuration.Servers) > 0 {
 		c.Configuration = raft.EncodeConfiguration(m.configuration)
 	}
 	return c
+}
+
+// stored forgets aborted transactions that are in the log's own files now.
+func (m *machine) stored(aborted []log.AbortedTransaction) {
+	if len(aborted) == 0 {
+		return
+	}
+	last := aborted[len(aborted)-1].Last
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for n < len(m.aborted) && m.aborted[n].Last <= last {
+		n++
+	}
+	m.aborted = slices.Clone(m.aborted[n:])
 }
 
 // meta presents the state to Raft as a snapshot; nil while there is none.

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"quorumlog/log"
 	"quorumlog/record"
 )
 
@@ -47,4 +48,42 @@ func (p *Partition) open(producerID int64, producerEpoch int16) bool {
 	defer p.machine.mu.Unlock()
 	now := p.proposals.standing(producerID, p.machine.producers)
 	return now.Open && now.Epoch == producerEpoch
+}
+
+// Aborted returns the aborted transactions with records in [from, limit), ordered by their first
+// offsets. All whose records lie below the last stable offset are known.
+func (p *Partition) Aborted(from, limit int64) ([]log.AbortedTransaction, error) {
+	p.machine.mu.Lock()
+	var later []log.AbortedTransaction
+	for _, a := range p.machine.aborted {
+		if a.Last >= from && a.First < limit {
+			later = append(later, a)
+		}
+	}
+	p.machine.mu.Unlock()
+	// What is stored meanwhile is found in both places, and counts once.
+	stored, err := p.log().Aborted(from, limit)
+	if err != nil {
+		return nil, p.readError(err)
+	}
+	return log.MergeAborted(stored, later), nil
+}
+
+// Transactions is what a partition's transactions look like to who watches over them.
+type Transactions struct {
+	Open int // transactions
+	// Oldest is when the producer of the oldest one last wrote, ms; -1 where there is none.
+	Oldest int64
+	// Lag is by how many offsets the last stable offset is behind the high watermark.
+	Lag int64
+}
+
+// Transactions looks at the transactions that are open.
+func (p *Partition) Transactions() Transactions {
+	stable := p.LastStableOffset()
+	lag := p.HighWatermark() - stable
+	p.machine.mu.Lock()
+	defer p.machine.mu.Unlock()
+	n, oldest := p.machine.producers.Open()
+	return Transactions{Open: n, Oldest: oldest, Lag: lag}
 }
