@@ -72,7 +72,7 @@ func (s *segment) distrustAborted() {
 // abortedFrom looks through the segments; an error is of the one returned.
 func (l *Log) abortedFrom(segs []*segment, from, limit int64) (found []AbortedTransaction, s *segment, err error) {
 	for _, s = range segs[segmentOfOffset(segs, from):] {
-		complete := false
+		var complete bool
 		if found, complete, err = l.abortedIn(s, from, limit, found); complete || err != nil {
 			break
 		}
@@ -173,16 +173,22 @@ func scanRecords(r io.Reader, base, end int64) (n, last int64, err error) {
 		return 0, -1, err
 	}
 	for {
-		var b [abortedSize]byte
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return n, last, nil
-		}
-		a, err := decodeAborted(b[:])
-		if err != nil || a.Last <= last || a.Last < base || a.Last >= end {
+		a, ok := nextRecord(r)
+		if !ok || a.Last <= last || a.Last < base || a.Last >= end {
 			return n, last, nil
 		}
 		n, last = n+1, a.Last
 	}
+}
+
+// nextRecord reads a whole record, if there is one.
+func nextRecord(r io.Reader) (AbortedTransaction, bool) {
+	var b [abortedSize]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return AbortedTransaction{}, false
+	}
+	a, err := decodeAborted(b[:])
+	return a, err == nil
 }
 
 // rebuildAborted writes the segment's file anew, by a replay of the log up to an offset.
