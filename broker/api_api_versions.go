@@ -17,7 +17,7 @@ func (b *Broker) apiVersions(_ context.Context, req *kmsg.ApiVersionsRequest, re
 	if resp.ErrorCode = b.meant(req); resp.ErrorCode != 0 {
 		return nil
 	}
-	b.apis.ApiVersions(req, resp, protocol.Features{FinalizedEpoch: int64(b.meta.Image().Index())})
+	b.apis.ApiVersions(req, resp, features(b.meta.Image()))
 	return nil
 }
 

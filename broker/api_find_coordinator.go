@@ -9,12 +9,15 @@ import (
 	"quorumlog/protocol"
 )
 
-// FindCoordinator (key 10), versions 0–6 (KIP-699 from v4): groups only. The first request
-// makes the offsets topic.
+// FindCoordinator (key 10), versions 0–6 (KIP-699 from v4): of groups and of transactions. The
+// first request makes the coordinator's topic.
 var _ = route(func(b *Broker) protocol.API { return protocol.ServeRequest(0, 6, b.findCoordinator) })
 
-// coordinatorGroup is the coordinator type of consumer groups.
-const coordinatorGroup = 0
+// The types of coordinators.
+const (
+	coordinatorGroup       = 0
+	coordinatorTransaction = 1
+)
 
 func (b *Broker) findCoordinator(ctx context.Context, r *protocol.Request, req *kmsg.FindCoordinatorRequest, resp *kmsg.FindCoordinatorResponse) error {
 	if req.Version < 4 {
@@ -36,16 +39,21 @@ func (b *Broker) coordinatorOf(ctx context.Context, r *protocol.Request, kind in
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)
 		return out
 	}
-	if kind != coordinatorGroup {
-		return fail(refuse(kerr.InvalidRequest, "Only group coordinators are served: there are no transactions and no share groups."))
+	topic, partition := offsetsTopic, b.groups.PartitionFor
+	switch kind {
+	case coordinatorGroup:
+	case coordinatorTransaction:
+		topic, partition = transactionsTopic, b.transactionPartition
+	default:
+		return fail(refuse(kerr.InvalidRequest, "Only coordinators of groups and of transactions are served: there are no share groups."))
 	}
-	t, err := b.autoCreate(ctx, offsetsTopic)
+	t, err := b.autoCreate(ctx, topic)
 	if err != nil {
-		b.log.Warn("the offsets topic cannot be made", "err", err)
+		b.log.Warn("a coordinator's topic cannot be made", "topic", topic, "err", err)
 		return fail(kerr.CoordinatorNotAvailable)
 	}
 	im := b.meta.Image()
-	leader := b.leadership(im, t, b.groups.PartitionFor(key)).leader
+	leader := b.leadership(im, t, partition(key)).leader
 	n := im.Broker(leader)
 	if n == nil || n.Fenced {
 		return fail(kerr.CoordinatorNotAvailable)

@@ -26,6 +26,7 @@ import (
 	"quorumlog/protocol"
 	"quorumlog/replication"
 	"quorumlog/replication/peers"
+	"quorumlog/txn"
 )
 
 // Config is what a broker is started with.
@@ -78,6 +79,8 @@ type Broker struct {
 	meta        *cluster.Metadata
 	replicas    *replicas
 	groups      *group.Coordinator
+	txns        *txn.Coordinator
+	markers     *markerSender
 	sessions    *fetchSessions
 	leaders     *leaderTable
 	nodes       *nodeSet
@@ -92,6 +95,7 @@ type Broker struct {
 	arrived     chan *replica    // whose moves have arrived
 
 	controllerHandlers map[int16]controllerHandler // by API key
+	brokerHandlers     map[int16]controllerHandler // by API key: see onBroker
 	controllerTurned   turning                     // there may be another controller
 
 	aligning sync.Mutex // held from where members of the metadata group are decided on until they are made so
@@ -220,6 +224,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 	b.meta, err = cluster.Open(cluster.Options{
 		Dir: filepath.Join(b.dataDir, "cluster"), NodeID: b.id, Identity: b.dir.Identity(),
 		Voters:       founders,
+		Features:     map[string]int16{transactionVersion: maxTransactionVersion},
 		PeerIdentity: b.directoryOf, OpenStream: b.openSnapshot,
 		OnRole:    func(int32, uint64, bool) { b.checkController(); b.controllerTurned.turn() },
 		Transport: b.node.Transport.Group(group), Stable: b.stable.Group(group),
@@ -312,6 +317,8 @@ func (b *Broker) prepareReplicas() {
 // a client that asks for one sooner opens it itself.
 func (b *Broker) openPartitions() {
 	b.groups = b.newGroups()
+	b.markers = newMarkerSender(b)
+	b.txns = b.newTxns()
 	b.sessions = newFetchSessions(int(b.settings.Int("max.incremental.fetch.session.cache.slots")))
 	opened := make(chan struct{}, 1)
 	wake := func() {
@@ -331,6 +338,12 @@ func (b *Broker) openPartitions() {
 	b.background.Go(func() { b.openLoop(opened) })
 	b.background.Go(b.retentionLoop)
 	b.background.Go(b.preferLeaders)
+	b.background.Go(func() {
+		every(b.ctx, b.interval("transaction.abort.timed.out.transaction.cleanup.interval.ms"), b.txns.AbortTimedOut)
+	})
+	b.background.Go(func() {
+		every(b.ctx, b.interval("transaction.remove.expired.transaction.cleanup.interval.ms"), b.txns.Expire)
+	})
 	b.background.Go(b.movesLoop)
 	b.background.Go(func() { every(b.ctx, movesInterval, b.findMoves) })
 	b.background.Go(func() { every(b.ctx, inSyncInterval, b.tellAllInSync) })
@@ -417,6 +430,10 @@ func (b *Broker) closeParts() error {
 	b.background.Wait()
 	if b.groups != nil {
 		b.groups.Close()
+	}
+	if b.txns != nil {
+		b.txns.Close()
+		b.markers.close()
 	}
 	if b.replicas != nil {
 		errs = append(errs, b.replicas.close())

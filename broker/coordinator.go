@@ -81,27 +81,31 @@ func (g groupTopics) OffsetsPartitions() int32 {
 	return int32(g.b.settings.Int("offsets.topic.num.partitions"))
 }
 
-// onRole hands the offsets partitions that this node leads to the group coordinator. It is
+// onRole hands the partitions of the coordinators' topics that this node leads to them. It is
 // called in order for each partition.
 func (b *Broker) onRole(x *replica, p *replication.Partition, s replication.State) {
 	b.noteLeader(x, p, s)
 	if s.Leading {
 		b.elections.Add(1)
 	}
-	if x.topic != offsetsTopic {
-		return
-	}
-	if s.Leading {
+	switch {
+	case x.topic == offsetsTopic && s.Leading:
 		b.groups.Lead(x.key.partition, s.Epoch, groupLog{p})
-	} else {
+	case x.topic == offsetsTopic:
 		b.groups.Resign(x.key.partition)
+	case x.topic == transactionsTopic && s.Leading:
+		b.txns.Lead(x.key.partition, s.Epoch, txnLog{p})
+	case x.topic == transactionsTopic:
+		b.txns.Resign(x.key.partition)
 	}
 }
 
 // groupLog is a partition of the offsets topic as the coordinator sees it.
 type groupLog struct{ p *replication.Partition }
 
-func (l groupLog) Append(r record.Batch) group.Pending { return groupAppend{l.p.Append(r)} }
+func (l groupLog) Append(r record.Batch) group.Pending {
+	return logAppend{l.p.Append(r), group.ErrNotLeader, group.ErrTooLarge}
+}
 
 func (l groupLog) Replay(yield func(record.Batch) bool) error {
 	return l.p.Batches(l.p.StartOffset(), l.p.HighWatermark(), yield)
@@ -117,21 +121,24 @@ func (l groupLog) Trim(before int64) error {
 	return err
 }
 
-// groupAppend is an append whose errors the coordinator knows by its own names.
-type groupAppend struct{ *replication.Append }
+// logAppend is an append whose errors a coordinator knows by its own names.
+type logAppend struct {
+	*replication.Append
+	notLeader, tooLarge error
+}
 
-func (a groupAppend) Err() error {
+func (a logAppend) Err() error {
 	_, err := a.Result()
 	switch {
 	case errors.Is(err, replication.ErrNotLeader), errors.Is(err, replication.ErrStorage):
-		return fmt.Errorf("%w: %w", group.ErrNotLeader, err)
+		return fmt.Errorf("%w: %w", a.notLeader, err)
 	case errors.Is(err, record.ErrTooLarge):
-		return fmt.Errorf("%w: %w", group.ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", a.tooLarge, err)
 	}
 	return err
 }
 
-func (a groupAppend) Offset() int64 {
+func (a logAppend) Offset() int64 {
 	r, _ := a.Result()
 	return r.BaseOffset
 }

@@ -28,11 +28,16 @@ func onController[Q kmsg.Request, S kmsg.Response](b *Broker, min, max int16, fn
 
 // decidedByController registers what the controller decides.
 func decidedByController[Q kmsg.Request, S kmsg.Response](b *Broker, fn func(context.Context, Q, S) error) {
-	if b.controllerHandlers == nil {
-		b.controllerHandlers = map[int16]controllerHandler{}
+	handle(&b.controllerHandlers, fn)
+}
+
+// handle puts fn into a table by its request's API key.
+func handle[Q kmsg.Request, S kmsg.Response](table *map[int16]controllerHandler, fn func(context.Context, Q, S) error) {
+	if *table == nil {
+		*table = map[int16]controllerHandler{}
 	}
 	var q Q
-	b.controllerHandlers[q.Key()] = func(ctx context.Context, req kmsg.Request, resp kmsg.Response) error {
+	(*table)[q.Key()] = func(ctx context.Context, req kmsg.Request, resp kmsg.Response) error {
 		return fn(ctx, req.(Q), resp.(S))
 	}
 }
@@ -43,6 +48,8 @@ func (b *Broker) registerInternal() {
 	decidedByController(b, b.allocateProducerIDs)
 	decidedByController(b, b.createMissingTopics)
 	decidedByController(b, b.alterPartition)
+	handle(&b.brokerHandlers, b.addPartitionsForBroker)
+	handle(&b.brokerHandlers, b.writeTxnMarkers)
 }
 
 // forwardTimeout bounds how long a request looks for a controller.
@@ -102,9 +109,7 @@ func (b *Broker) controllerCandidates(leader int32) (ids []int32) {
 func (b *Broker) forward(ctx context.Context, to int32, req kmsg.Request, resp kmsg.Response) error {
 	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
 	defer cancel()
-	payload := binary.BigEndian.AppendUint16(nil, uint16(req.Key()))
-	payload = binary.BigEndian.AppendUint16(payload, uint16(req.GetVersion()))
-	answer, err := b.peers.Ask(ctx, to, serviceController, req.AppendTo(payload))
+	answer, err := b.peers.Ask(ctx, to, serviceController, appendRequest(req))
 	if err != nil {
 		return err
 	}
@@ -131,28 +136,75 @@ func (b *Broker) awaitImage(ctx context.Context, index uint64) {
 	_, _ = b.meta.Await(ctx, func(im *cluster.Image) bool { return im.Index() >= index })
 }
 
-// control answers what other nodes forward: [API key int16][version int16][request]; the answer
-// is [image index uint64][response].
-func (b *Broker) control(ctx context.Context, _ int32, payload []byte) ([]byte, error) {
+// appendRequest is a request as nodes hand it on: [API key int16][version int16][request].
+func appendRequest(req kmsg.Request) []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(req.Key()))
+	return req.AppendTo(binary.BigEndian.AppendUint16(b, uint16(req.GetVersion())))
+}
+
+// parseRequest reads what appendRequest has written, where the table has a handler for it.
+func parseRequest(table map[int16]controllerHandler, payload []byte) (kmsg.Request, controllerHandler, error) {
 	if len(payload) < 4 {
-		return nil, errors.New("a forwarded request is too short")
+		return nil, nil, errors.New("a forwarded request is too short")
 	}
 	key, version := int16(binary.BigEndian.Uint16(payload)), int16(binary.BigEndian.Uint16(payload[2:]))
-	handle := b.controllerHandlers[key]
-	if handle == nil {
-		return nil, fmt.Errorf("requests of API key %d are not the controller's", key)
-	}
-	if b.image() == nil || !b.meta.IsLeader() {
-		return nil, cluster.ErrNotController
+	handler := table[key]
+	if handler == nil {
+		return nil, nil, fmt.Errorf("requests of API key %d are not taken from nodes", key)
 	}
 	req := kmsg.RequestForKey(key)
 	req.SetVersion(version)
 	if err := req.ReadFrom(payload[4:]); err != nil {
-		return nil, fmt.Errorf("a forwarded %s: %w", kmsg.NameForKey(key), err)
+		return nil, nil, fmt.Errorf("a forwarded %s: %w", kmsg.NameForKey(key), err)
+	}
+	return req, handler, nil
+}
+
+// control answers what other nodes forward to the controller: [image index uint64][response].
+func (b *Broker) control(ctx context.Context, _ int32, payload []byte) ([]byte, error) {
+	req, handler, err := parseRequest(b.controllerHandlers, payload)
+	if err != nil {
+		return nil, err
+	}
+	if b.image() == nil || !b.meta.IsLeader() {
+		return nil, cluster.ErrNotController
 	}
 	resp := req.ResponseKind()
-	if err := handle(ctx, req, resp); err != nil {
+	if err := handler(ctx, req, resp); err != nil {
 		return nil, err
 	}
 	return resp.AppendTo(binary.BigEndian.AppendUint64(nil, b.meta.Image().Index())), nil
+}
+
+// askBroker has a request of Kafka's, which brokers send each other, answered by a node: this one
+// without a detour.
+func (b *Broker) askBroker(ctx context.Context, to int32, req kmsg.Request, resp kmsg.Response) error {
+	resp.SetVersion(req.GetVersion())
+	if to == b.id {
+		return b.brokerHandlers[req.Key()](ctx, req, resp)
+	}
+	answer, err := b.peers.Ask(ctx, to, serviceBroker, appendRequest(req))
+	if err != nil {
+		return err
+	}
+	if err := resp.ReadFrom(answer); err != nil {
+		return fmt.Errorf("node %d's answer to %s: %w", to, kmsg.NameForKey(req.Key()), err)
+	}
+	return nil
+}
+
+// onBrokerRequest answers askBroker of another node with the response.
+func (b *Broker) onBrokerRequest(ctx context.Context, _ int32, payload []byte) ([]byte, error) {
+	req, handler, err := parseRequest(b.brokerHandlers, payload)
+	if err != nil {
+		return nil, err
+	}
+	if !b.serving.Load() {
+		return nil, errors.New("the node is starting")
+	}
+	resp := req.ResponseKind()
+	if err := handler(ctx, req, resp); err != nil {
+		return nil, err
+	}
+	return resp.AppendTo(nil), nil
 }

@@ -20,6 +20,7 @@ import (
 const (
 	serviceController byte = 1 // a request that the controller decides
 	serviceMoveLeader byte = 2 // to hand a leadership over
+	serviceBroker     byte = 4 // a request that Kafka's brokers send each other
 )
 
 // nodeSet is which nodes are there: one that was connected is, until a majority says otherwise.
@@ -71,6 +72,7 @@ func (b *Broker) openPeers(ctx context.Context, cfg Config) error {
 	b.peers.Handle(serviceController, b.control)
 	b.peers.Handle(serviceMoveLeader, b.onMoveLeader)
 	b.peers.Handle(serviceEvict, b.onEvict)
+	b.peers.Handle(serviceBroker, b.onBrokerRequest)
 	b.peers.HandleBulk(bulkSnapshot, b.onSnapshot)
 	b.peers.OnState(b.onLeaders)
 	b.peers.OnDown(func(node int32) { b.onNode(node, false) })

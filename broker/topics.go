@@ -186,7 +186,7 @@ func (b *Broker) createMissing(ctx context.Context, name string) error {
 	case offsetsTopic:
 		spec = b.offsetsSpec()
 	case transactionsTopic:
-		return kerr.InvalidTopicException
+		spec = b.transactionsSpec()
 	}
 	_, err := b.meta.Change(ctx, func(im *cluster.Image) ([]cluster.Record, error) {
 		if im.Topic(name) != nil {

@@ -94,7 +94,11 @@ func (m *Metadata) takeOver() error {
 		if i.ClusterID() != "" {
 			return nil
 		}
-		if _, err := m.propose(i, []Record{ClusterRecord{NewClusterID(nil)}}).wait(); err != nil && !errors.Is(err, errStale) {
+		founding := []Record{ClusterRecord{NewClusterID(nil)}}
+		for _, name := range sortedKeys(m.opts.Features) {
+			founding = append(founding, FeatureRecord{name, m.opts.Features[name]})
+		}
+		if _, err := m.propose(i, founding).wait(); err != nil && !errors.Is(err, errStale) {
 			return err
 		}
 	}

@@ -57,6 +57,8 @@ type Options struct {
 	Transport Transport
 	// Stable keeps the group's term and vote; it is shared by the groups of a node.
 	Stable raft.StableStore
+	// Features are the levels that a new cluster's features are finalized at.
+	Features map[string]int16
 	// PeerIdentity is the data directory that a node has now, empty where it is not known: answers
 	// for another one are not taken, so that a node whose disk was replaced does not vote for what
 	// it has lost. It is best learned from the connection to the node and kept when that breaks:

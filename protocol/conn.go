@@ -16,7 +16,8 @@ import (
 // Conn is one client connection. Its reader goroutine reads, decodes and decides requests; its
 // writer goroutine waits for what was decided, and answers, in the same order.
 type Conn struct {
-	ID uint64 // unique in the server's life
+	ID     uint64    // unique in the server's life
+	Opened time.Time // when the connection was accepted
 
 	// Value is for the handlers: what they keep for the connection, such as the
 	// authenticated principal. Only the reader goroutine, thus Handle, may touch it.
@@ -51,7 +52,7 @@ var (
 
 func newConn(s *Server, id uint64, nc net.Conn, ip netip.Addr) *Conn {
 	c := &Conn{
-		ID: id, srv: s, nc: nc, ip: ip,
+		ID: id, Opened: time.Now(), srv: s, nc: nc, ip: ip,
 		queue: make(chan *Request, s.cfg.MaxInFlight),
 		slots: make(chan struct{}, s.cfg.MaxInFlight),
 	}
@@ -78,6 +79,9 @@ func (c *Conn) ClientSoftware() (name, version string) {
 // Draining is closed when the server shuts down. A long poll ends with what it has then, so
 // that its answer still goes out.
 func (c *Conn) Draining() <-chan struct{} { return c.srv.draining }
+
+// Close ends the connection at once, without any further answer.
+func (c *Conn) Close() { c.abort(errClosed) }
 
 // serve runs the connection until both goroutines have ended.
 func (c *Conn) serve() {
