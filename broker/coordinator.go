@@ -107,8 +107,8 @@ func (l groupLog) Append(r record.Batch) group.Pending {
 	return logAppend{l.p.Append(r), group.ErrNotLeader, group.ErrTooLarge}
 }
 
-func (l groupLog) Replay(yield func(record.Batch) bool) error {
-	return l.p.Batches(l.p.StartOffset(), l.p.HighWatermark(), yield)
+func (l groupLog) Replay(from int64, yield func(record.Batch) bool) error {
+	return l.p.Batches(max(from, l.p.StartOffset()), l.p.HighWatermark(), yield)
 }
 
 // trimTimeout bounds how long the coordinator waits for a DeleteRecords of its own.

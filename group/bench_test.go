@@ -27,7 +27,7 @@ func loadedLog(groups, members int) *memLog {
 			})
 		}
 		v.Leader = &v.Members[0].MemberID
-		l.Append(buildBatch([]keyValue{{groupKey(fmt.Sprint("group-", i)), v.AppendTo(nil)}}))
+		l.Append(buildBatch([]keyValue{{groupKey(fmt.Sprint("group-", i)), v.AppendTo(nil)}}, nil))
 	}
 	return l
 }
@@ -150,7 +150,7 @@ func BenchmarkReplay1M(b *testing.B) {
 		o := committed{offset: int64(i), commitMs: 1_700_000_000_000, expireMs: -1, leaderEpoch: 1, topicID: testID("orders")}
 		records = append(records, keyValue{offsetKey(fmt.Sprint("group-", i%1000), "orders", int32(i/1000%100)), o.value()})
 		if len(records) == 100 {
-			l.Append(buildBatch(records))
+			l.Append(buildBatch(records, nil))
 			records = records[:0]
 		}
 	}

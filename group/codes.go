@@ -15,6 +15,8 @@ const (
 	unknownMemberID           int16 = 25
 	invalidSessionTimeout     int16 = 26
 	rebalanceInProgress       int16 = 27
+	invalidProducerEpoch      int16 = 47
+	invalidTxnState           int16 = 48
 	nonEmptyGroup             int16 = 68
 	groupIDNotFound           int16 = 69
 	memberIDRequired          int16 = 79

@@ -41,13 +41,13 @@ type slowLog struct {
 	errs  int
 }
 
-func (l *slowLog) Replay(yield func(record.Batch) bool) error {
+func (l *slowLog) Replay(from int64, yield func(record.Batch) bool) error {
 	<-l.ready
 	if l.errs > 0 {
 		l.errs--
 		return errors.New("disk trouble")
 	}
-	return l.memLog.Replay(yield)
+	return l.memLog.Replay(from, yield)
 }
 
 func TestAGroupIsNotServedBeforeItsLogHasBeenRead(t *testing.T) {

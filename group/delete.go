@@ -88,6 +88,11 @@ func (g *group) kill() []keyValue {
 			records = append(records, keyValue{key: offsetKey(g.id, topic, parts[i].partition)})
 		}
 	}
+	for p := range g.unstable {
+		if g.offsets[p.topic].get(p.partition) == nil {
+			records = append(records, keyValue{key: offsetKey(g.id, p.topic, p.partition)})
+		}
+	}
 	return append(records, keyValue{key: groupKey(g.id)})
 }
 

@@ -51,14 +51,15 @@ func (g *group) expired(now int64) []keyValue {
 	for topic, parts := range g.offsets {
 		id, _, _ := g.s.c.opts.Topics.Topic(topic)
 		for i := range parts {
-			if o := &parts[i]; g.hasExpired(topic, o, now) || !o.of(id) {
+			o := &parts[i]
+			if g.unstable[topicPartition{topic, o.partition}] == 0 && (g.hasExpired(topic, o, now) || !o.of(id)) {
 				records = append(records, keyValue{key: offsetKey(g.id, topic, o.partition)})
 			} else {
 				left = true
 			}
 		}
 	}
-	if !left && g.state == Empty && g.stored != nil && len(g.pending) == 0 && g.writes == 0 {
+	if !left && g.state == Empty && g.stored != nil && len(g.pending) == 0 && g.writes == 0 && len(g.unstable) == 0 {
 		return g.kill()
 	}
 	return records
@@ -111,6 +112,11 @@ func (g *group) forget(topics []DeletedTopic) (records []keyValue) {
 		for i := range parts {
 			if o := &parts[i]; o.of(t.ID) {
 				records = append(records, keyValue{key: offsetKey(g.id, t.Name, o.partition)})
+			}
+		}
+		for p := range g.unstable {
+			if p.topic == t.Name && g.s.image.onlyOpen(g, p, t.ID) {
+				records = append(records, keyValue{key: offsetKey(g.id, t.Name, p.partition)})
 			}
 		}
 	}

@@ -11,8 +11,8 @@ const (
 	fetchTopicID   = 10 // topics are named by their ids (KIP-848)
 )
 
-// OffsetFetch answers versions 1-10. Only committed offsets are seen, so that require_stable
-// (KIP-447) makes a difference only once transactions commit offsets.
+// OffsetFetch answers versions 1-10. Only committed offsets are seen. Who asks for stable ones
+// (KIP-447) is answered UNSTABLE_OFFSET_COMMIT where a transaction is about to commit another.
 func (c *Coordinator) OffsetFetch(req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) {
 	if req.Version >= fetchGroups {
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(req.Groups))
@@ -20,7 +20,7 @@ func (c *Coordinator) OffsetFetch(req *kmsg.OffsetFetchRequest, resp *kmsg.Offse
 			g, r := &req.Groups[i], &resp.Groups[i]
 			r.Default()
 			r.Group = g.Group
-			r.Topics, r.ErrorCode = c.fetch(g.Group, g.Topics, req.Version)
+			r.Topics, r.ErrorCode = c.fetch(g.Group, g.Topics, req.Version, req.RequireStable)
 		}
 		return
 	}
@@ -31,7 +31,7 @@ func (c *Coordinator) OffsetFetch(req *kmsg.OffsetFetchRequest, resp *kmsg.Offse
 	for i := range req.Topics {
 		asked[i].Topic, asked[i].Partitions = req.Topics[i].Topic, req.Topics[i].Partitions
 	}
-	topics, code := c.fetch(req.Group, asked, req.Version)
+	topics, code := c.fetch(req.Group, asked, req.Version, req.RequireStable)
 	if code != none && req.Version < fetchAllTopics {
 		topics = failFetch(asked, code) // or old clients would take "no offset" for the answer
 	}
@@ -40,18 +40,22 @@ func (c *Coordinator) OffsetFetch(req *kmsg.OffsetFetchRequest, resp *kmsg.Offse
 }
 
 // fetch reads the offsets of a group, of all its topics if asked is nil.
-func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroupTopic, version int16) ([]kmsg.OffsetFetchResponseGroupTopic, int16) {
+func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroupTopic, version int16, stable bool) ([]kmsg.OffsetFetchResponseGroupTopic, int16) {
 	s, code := c.enter(groupID)
 	if code != none {
 		return nil, code
 	}
 	defer s.mu.Unlock()
 	var offsets map[string]partitions
+	var unstable map[topicPartition]int
 	if g := s.group(groupID); g != nil {
 		offsets = g.offsets
+		if stable {
+			unstable = g.unstable
+		}
 	}
 	if asked == nil {
-		return c.fetchAll(offsets, version), none
+		return c.fetchAll(offsets, unstable, version), none
 	}
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, len(asked))
 	for i := range asked {
@@ -63,6 +67,10 @@ func (c *Coordinator) fetch(groupID string, asked []kmsg.OffsetFetchRequestGroup
 			o := offsets[name].get(p)
 			if o != nil && (missing != none || !o.of(id)) {
 				o = nil
+			}
+			if missing == none && unstable[topicPartition{name, p}] > 0 {
+				r.Partitions[j] = unstableOffset(p)
+				continue
 			}
 			r.Partitions[j] = fetched(p, o)
 			r.Partitions[j].ErrorCode = missing
@@ -84,7 +92,7 @@ func (c *Coordinator) fetchName(a *kmsg.OffsetFetchRequestGroupTopic, version in
 	return name, a.TopicID, none
 }
 
-func (c *Coordinator) fetchAll(offsets map[string]partitions, version int16) []kmsg.OffsetFetchResponseGroupTopic {
+func (c *Coordinator) fetchAll(offsets map[string]partitions, unstable map[topicPartition]int, version int16) []kmsg.OffsetFetchResponseGroupTopic {
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(offsets))
 	for name, parts := range offsets {
 		id, _, ok := c.opts.Topics.Topic(name)
@@ -93,7 +101,10 @@ func (c *Coordinator) fetchAll(offsets map[string]partitions, version int16) []k
 		}
 		r := kmsg.OffsetFetchResponseGroupTopic{Topic: name, TopicID: id}
 		for i := range parts {
-			if o := &parts[i]; o.of(id) {
+			switch o := &parts[i]; {
+			case unstable[topicPartition{name, o.partition}] > 0:
+				r.Partitions = append(r.Partitions, unstableOffset(o.partition))
+			case o.of(id):
 				r.Partitions = append(r.Partitions, fetched(o.partition, o))
 			}
 		}
@@ -112,6 +123,13 @@ func fetched(partition int32, o *committed) kmsg.OffsetFetchResponseGroupTopicPa
 		r.Offset, r.LeaderEpoch, metadata = o.offset, o.leaderEpoch, o.metadata
 	}
 	r.Metadata = &metadata
+	return r
+}
+
+// unstableOffset is the answer for a partition whose offset a transaction is about to commit.
+func unstableOffset(partition int32) kmsg.OffsetFetchResponseGroupTopicPartition {
+	r := fetched(partition, nil)
+	r.ErrorCode = unstableOffsetCommit
 	return r
 }
 

@@ -47,7 +47,7 @@ func goldenRecords(t testing.TB) []goldenRecord {
 func TestRecordsAreWrittenByteForByteAsKafkaWritesThem(t *testing.T) {
 	for _, want := range goldenRecords(t) {
 		im := newImage(slog.New(slog.DiscardHandler))
-		im.apply(want.key, want.value)
+		im.apply(0, want.key, want.value)
 		if im.foreign {
 			t.Fatalf("cannot read %x %x", want.key, want.value)
 		}
@@ -96,7 +96,7 @@ func TestOldVersionsOfRecordsAreRead(t *testing.T) {
 	for version := int16(0); version <= 4; version++ {
 		k := kmsg.OffsetCommitKey{Version: min(version, 1), Group: "g", Topic: "orders", Partition: int32(version)}
 		v := kmsg.OffsetCommitValue{Version: version, Offset: 7, LeaderEpoch: 3, Metadata: "m", CommitTimestamp: 1, ExpireTimestamp: 9}
-		im.apply(k.AppendTo(nil), v.AppendTo(nil))
+		im.apply(0, k.AppendTo(nil), v.AppendTo(nil))
 		o := *im.groups["g"].offsets["orders"].get(int32(version))
 		want := committed{partition: int32(version), offset: 7, commitMs: 1, expireMs: -1, metadata: "m", leaderEpoch: -1}
 		if version == 1 {
@@ -112,7 +112,7 @@ func TestOldVersionsOfRecordsAreRead(t *testing.T) {
 	for version := int16(0); version <= 4; version++ {
 		v := kmsg.GroupMetadataValue{Version: version, ProtocolType: "consumer", Generation: 4, Protocol: kmsg.StringPtr("range")}
 		v.Members = append(v.Members, kmsg.GroupMetadataValueMember{MemberID: "m", SessionTimeoutMillis: 5, RebalanceTimeoutMillis: -1})
-		im.apply(groupKey("v"), v.AppendTo(nil))
+		im.apply(0, groupKey("v"), v.AppendTo(nil))
 		got, err := im.dec.group(im.groups["v"].stored)
 		if err != nil || got.Generation != 4 {
 			t.Errorf("version %d: %v %v", version, got, err)
@@ -134,7 +134,7 @@ func TestUnknownRecordsAreSkippedAndKeepTheLogFromBeingRewritten(t *testing.T) {
 		"a group value of a later version": {groupKey("g"), []byte{0, 9, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0}},
 	} {
 		im := newImage(slog.New(slog.DiscardHandler))
-		im.apply(r.key, r.value)
+		im.apply(0, r.key, r.value)
 		if !im.foreign || len(im.groups) != 0 {
 			t.Errorf("%s: foreign=%v groups=%d", name, im.foreign, len(im.groups))
 		}
@@ -147,8 +147,8 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		im := newImage(slog.New(slog.DiscardHandler))
-		im.apply(key, value)
-		im.apply(key, nil)
+		im.apply(0, key, value)
+		im.apply(0, key, nil)
 		if im.live != 0 || len(im.groups) != 0 {
 			t.Fatalf("a tombstone leaves %d bytes, %d groups", im.live, len(im.groups))
 		}
@@ -157,7 +157,7 @@ func FuzzApply(f *testing.F) {
 
 func FuzzReplay(f *testing.F) {
 	for _, r := range goldenRecords(f) {
-		f.Add([]byte(buildBatch([]keyValue{{r.key, r.value}})))
+		f.Add([]byte(buildBatch([]keyValue{{r.key, r.value}}, nil)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		batch, _, err := record.Split(b)

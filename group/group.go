@@ -14,6 +14,8 @@ type group struct {
 	// Durable state, changed by image.apply alone.
 	stored  []byte                // newest committed GroupMetadataValue, nil: none
 	offsets map[string]partitions // by topic
+	// unstable counts, by partition, the open transactions that are about to commit an offset.
+	unstable map[topicPartition]int
 
 	// Soft state of the leader.
 	s            *shard
@@ -41,7 +43,7 @@ type group struct {
 
 // idle says that the leader keeps no soft state for the group.
 func (g *group) idle() bool {
-	return (g.state == Empty || g.state == Dead) && len(g.members) == 0 && len(g.pending) == 0 && g.writes == 0
+	return (g.state == Empty || g.state == Dead) && len(g.members) == 0 && len(g.pending) == 0 && g.writes == 0 && len(g.unstable) == 0
 }
 
 func (g *group) become(s State) {

@@ -16,21 +16,22 @@ const maxUnpacked = 64 << 20
 // image is what the records of a log say, plus the soft state that a leader keeps with each group.
 type image struct {
 	groups  map[string]*group
-	live    int64 // about how many bytes the live state takes in the log
-	written int64 // bytes of the log since its live state was last written whole
-	end     int64 // offset after the newest batch
-	foreign bool  // records were skipped: the log must not be rewritten from this image
+	open    map[int64]*openTransaction // by producer id
+	live    int64                      // about how many bytes the live state takes in the log
+	written int64                      // bytes of the log since its live state was last written whole
+	end     int64                      // offset after the newest batch
+	foreign bool                       // records were skipped: the log must not be rewritten from this image
 	dec     decoder
 	logger  *slog.Logger
 }
 
 func newImage(l *slog.Logger) *image {
-	return &image{groups: make(map[string]*group), logger: l}
+	return &image{groups: make(map[string]*group), open: make(map[int64]*openTransaction), logger: l}
 }
 
 // replay applies a whole log. Whatever it cannot read is skipped and logged.
 func (im *image) replay(l Log, stopped func() bool) error {
-	return l.Replay(func(b record.Batch) bool {
+	return l.Replay(0, func(b record.Batch) bool {
 		im.written += int64(len(b))
 		im.end = b.NextOffset()
 		im.applyBatch(b)
@@ -40,15 +41,18 @@ func (im *image) replay(l Log, stopped func() bool) error {
 
 func (im *image) applyBatch(b record.Batch) {
 	if b.IsControl() {
-		return
-	}
-	if b.IsTransactional() {
-		im.skip("transactional batch", errUnknownRecord)
+		if m, err := record.ParseMarker(b); err == nil {
+			im.endTransaction(m)
+		}
 		return
 	}
 	records, err := b.Records(maxUnpacked)
 	for r := range records {
-		im.apply(r.Key, r.Value)
+		if b.IsTransactional() {
+			im.applyOpen(b.ProducerID(), r.Offset, r.Key, r.Value)
+		} else {
+			im.apply(r.Offset, r.Key, r.Value)
+		}
 	}
 	if err := err(); err != nil {
 		im.skip("batch", err)
@@ -56,8 +60,9 @@ func (im *image) applyBatch(b record.Batch) {
 }
 
 // apply is the only thing that changes durable state, both when the log is replayed and when
-// this leader's own records are committed. It keeps no part of key and value.
-func (im *image) apply(key, value []byte) {
+// this leader's own records are committed. at is where the record stands. It keeps no part of key
+// and value. See applyOpen for the records of transactions.
+func (im *image) apply(at int64, key, value []byte) {
 	k, err := im.dec.key(key)
 	switch {
 	case err != nil:
@@ -65,6 +70,7 @@ func (im *image) apply(key, value []byte) {
 	case !k.isOffset:
 		im.applyGroup(k.group, value)
 	case value == nil:
+		im.removeOpen(k.group, topicPartition{k.topic, k.partition})
 		im.removeOffset(k.group, k.topic, k.partition)
 	default:
 		o, err := im.dec.offset(value)
@@ -72,6 +78,7 @@ func (im *image) apply(key, value []byte) {
 			im.skip("offset", err)
 			return
 		}
+		o.at = at
 		im.putOffset(k.group, k.topic, k.partition, o)
 	}
 }

@@ -11,9 +11,10 @@ import (
 type Log interface {
 	// Append decides the batch's place in the log in call order and keeps the batch until done.
 	Append(b record.Batch) Pending
-	// Replay yields the committed batches in order, from the start of the log to the high
-	// watermark, until yield returns false. A batch is only read during its call.
-	Replay(yield func(record.Batch) bool) error
+	// Replay yields the committed batches in order, from an offset, or the start of the log where
+	// that is higher, to the high watermark, until yield returns false. A batch is only read
+	// during its call.
+	Replay(from int64, yield func(record.Batch) bool) error
 	// Trim forgets everything below an offset.
 	Trim(before int64) error
 }
@@ -36,6 +37,10 @@ var (
 	ErrNotLeader = errors.New("not the leader of the offsets partition")
 	// ErrTooLarge means that the log refuses a batch of this size: UNKNOWN_SERVER_ERROR.
 	ErrTooLarge = errors.New("group state too large for the log")
+	// ErrFenced means that a transaction's producer has been replaced: INVALID_PRODUCER_EPOCH.
+	ErrFenced = errors.New("the transaction's producer is fenced")
+	// ErrEnded means that a transaction has ended: INVALID_TXN_STATE.
+	ErrEnded = errors.New("the transaction has ended")
 )
 
 // appendCode is what a request is answered whose record was not committed.
@@ -47,6 +52,10 @@ func appendCode(err error) int16 {
 		return notCoordinator
 	case errors.Is(err, ErrTooLarge):
 		return unknownServerError
+	case errors.Is(err, ErrFenced):
+		return invalidProducerEpoch
+	case errors.Is(err, ErrEnded):
+		return invalidTxnState
 	default:
 		return coordinatorNotAvailable
 	}

@@ -81,12 +81,12 @@ func (l *memLog) release() {
 	l.waiting = nil
 }
 
-func (l *memLog) Replay(yield func(record.Batch) bool) error {
+func (l *memLog) Replay(from int64, yield func(record.Batch) bool) error {
 	l.mu.Lock()
 	bs := l.batches
 	l.mu.Unlock()
 	for _, b := range bs {
-		if !yield(b) {
+		if b.BaseOffset() >= from && !yield(b) {
 			break
 		}
 	}

@@ -71,7 +71,7 @@ func (c *Coordinator) deleteOffsets(g *group, req *kmsg.OffsetDeleteRequest) ([]
 				r.ErrorCode = unknownTopicOrPartition
 			case g.subscribes(t.Topic):
 				r.ErrorCode = groupSubscribedToTopic
-			case g.offsets[t.Topic].get(p) != nil:
+			case g.offsets[t.Topic].get(p) != nil || g.unstable[topicPartition{t.Topic, p}] > 0:
 				records = append(records, keyValue{key: offsetKey(g.id, t.Topic, p)})
 			}
 			topics[i].Partitions = append(topics[i].Partitions, r)

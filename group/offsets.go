@@ -14,6 +14,7 @@ type committed struct {
 	topicID     TopicID // zero: unknown
 	leaderEpoch int32   // -1: unknown
 	partition   int32
+	at          int64 // where its record stands in the log
 }
 
 // of says whether an offset was committed for this incarnation of its topic, as far as is known.

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"errors"
 	"maps"
 	"slices"
 )
@@ -21,6 +22,10 @@ type rewrite struct {
 	groups []string // still to be written
 	before int64    // bytes written before begin
 }
+
+// errUnstable ends a compaction that has only groups left with offsets of open transactions: a copy
+// of a committed offset would count as newer than one that a transaction is about to commit.
+var errUnstable = errors.New("offsets of open transactions")
 
 // startRewrite begins a compaction if it is time. Nothing is in flight when it is called.
 func (s *shard) startRewrite() {
@@ -46,12 +51,15 @@ func (s *shard) rewriteNext() bool {
 
 	var err error
 	for _, records := range batches {
-		if err = s.append(records); err != nil {
+		if _, err = s.append(records, nil); err != nil {
 			break
 		}
 	}
 	if s.enter() != none {
 		return false
+	}
+	if err == nil && len(batches) == 0 && len(rw.groups) > 0 {
+		err = errUnstable
 	}
 	done := s.rewritten(rw, err)
 	s.mu.Unlock()
@@ -82,13 +90,19 @@ func (s *shard) nextGroups(rw *rewrite) [][]keyValue {
 		}
 		batch = append(batch, r)
 	}
+	var later []string
 	for len(rw.groups) > 0 && len(out) == 0 {
 		id := rw.groups[len(rw.groups)-1]
 		rw.groups = rw.groups[:len(rw.groups)-1]
-		if g := s.image.groups[id]; g != nil {
+		switch g := s.image.groups[id]; {
+		case g == nil:
+		case len(g.unstable) > 0:
+			later = append(later, id)
+		default:
 			g.records(add)
 		}
 	}
+	rw.groups = append(later, rw.groups...)
 	if len(batch) > 0 {
 		out = append(out, batch)
 	}

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"slices"
 	"time"
 
 	"quorumlog/record"
@@ -16,6 +17,9 @@ const (
 // write is one decision on its way into the log. All its writes are committed or none.
 type write struct {
 	records []keyValue
+	reads   bool // it has no records: markers are to be read
+	// of, if not nil, is the transaction that the records belong to: a batch of its own.
+	of *transaction
 	// decide, if not nil, makes the records once everything before them has been applied.
 	// It runs under the shard's lock.
 	decide func() []keyValue
@@ -72,6 +76,9 @@ func (s *shard) writeNext() bool {
 	s.inFlight = ws
 	s.mu.Unlock()
 
+	if slices.ContainsFunc(ws, func(w *write) bool { return w.reads }) {
+		_ = s.read(-1) // what cannot be read now is read with the next batch
+	}
 	var all []keyValue
 	if len(ws) == 1 {
 		all = ws[0].records
@@ -80,13 +87,13 @@ func (s *shard) writeNext() bool {
 			all = append(all, w.records...)
 		}
 	}
-	err := s.append(all)
+	base, err := s.append(all, ws)
 	if s.enter() != none {
 		return false // resign has answered them
 	}
 	defer s.mu.Unlock()
 	s.inFlight = nil
-	s.finish(ws, err)
+	s.finish(ws, base, err)
 	return true
 }
 
@@ -95,7 +102,7 @@ func (s *shard) writeNext() bool {
 func (s *shard) take() []*write {
 	size, n := 0, 0
 	for _, w := range s.queue {
-		if n > 0 && (w.decide != nil || size+w.size() > maxBatch) {
+		if n > 0 && (w.decide != nil || w.of != nil || s.queue[0].of != nil || size+w.size() > maxBatch) {
 			break
 		}
 		n++
@@ -115,51 +122,69 @@ func (s *shard) take() []*write {
 }
 
 // append writes records as one batch and waits until it is committed, has failed, or the shard
-// has resigned. Call it without the lock, from the writer's goroutine.
-func (s *shard) append(records []keyValue) error {
+// has resigned; everything before it in the log has been applied then. ws are whose records they
+// are, nil for none's. It returns the offset of the first record. Call it without the lock, from the
+// writer's goroutine.
+func (s *shard) append(records []keyValue, ws []*write) (base int64, err error) {
 	if len(records) == 0 {
-		return nil
+		return 0, nil
 	}
-	b := buildBatch(records)
-	p := s.log.Append(b)
+	var of *transaction
+	if len(ws) > 0 {
+		of = ws[0].of
+	}
+	b := buildBatch(records, of)
+	var p Pending
+	if of != nil {
+		p = of.append(b)
+	} else {
+		p = s.log.Append(b)
+	}
 	select {
 	case <-p.Done():
 	case <-s.stop:
-		return ErrNotLeader
+		return 0, ErrNotLeader
 	}
 	if err := p.Err(); err != nil {
 		s.logger.Warn("cannot write consumer groups", "records", len(records), "err", err)
-		return err
+		return 0, err
+	}
+	if err := s.read(p.Offset()); err != nil {
+		return 0, err
 	}
 	if s.enter() != none {
-		return ErrNotLeader
+		return 0, ErrNotLeader
 	}
 	defer s.mu.Unlock()
-	if s.end != 0 && p.Offset() != s.end {
-		// A batch that we were told had failed is in the log after all.
-		s.logger.Warn("reading consumer groups again", "offset", p.Offset(), "expected", s.end)
-		go s.c.reload(s)
-		return errUnexpected
-	}
 	s.end = p.Offset() + int64(len(records))
 	s.image.written += int64(len(b))
-	return nil
+	return p.Offset(), nil
 }
 
 // finish applies the writes of a batch, in order, and answers their requests.
-func (s *shard) finish(ws []*write, err error) {
+func (s *shard) finish(ws []*write, at int64, err error) {
 	for _, w := range ws {
 		if err == nil {
 			for _, r := range w.records {
-				s.image.apply(r.key, r.value)
+				if w.of != nil {
+					s.image.applyOpen(w.of.producerID, at, r.key, r.value)
+				} else {
+					s.image.apply(at, r.key, r.value)
+				}
+				at++
 			}
 		}
 		w.done(err)
 	}
 }
 
-func buildBatch(records []keyValue) record.Batch {
-	b := record.NewBuilder(record.BuilderOptions{})
+func buildBatch(records []keyValue, of *transaction) record.Batch {
+	var o record.BuilderOptions
+	if of != nil {
+		o.Transactional = true
+		o.Producer = &record.Producer{ID: of.producerID, Epoch: of.epoch, Sequence: -1}
+	}
+	b := record.NewBuilder(o)
 	now := time.Now().UnixMilli()
 	for _, r := range records {
 		b.Add(record.Record{Timestamp: now, Key: r.key, Value: r.value})

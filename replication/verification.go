@@ -65,6 +65,13 @@ func (g *Guard) Append() *Append { return g.append(nil) }
 // AppendWritten is Partition.AppendWritten for the guarded batch; see Append.
 func (g *Guard) AppendWritten() *Append { return g.append(&Outcome{done: make(chan struct{})}) }
 
+// AppendBatch is Append for a batch that takes the place of the one that Guard has looked at: of the
+// same producer and sequence, but made later.
+func (g *Guard) AppendBatch(b record.Batch) *Append {
+	g.batch = b
+	return g.append(nil)
+}
+
 func (g *Guard) append(written *Outcome) *Append {
 	g.batch.SetBaseOffset(-1)
 	return g.p.propose(&Append{data: g.batch, written: written}, g.check)
