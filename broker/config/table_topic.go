@@ -5,7 +5,6 @@ const (
 	everyRecordSynced  = "every acknowledged record is on the disks of a majority already, before it is acknowledged"
 	noTiering          = "there is no tiered storage: all segments are kept on local disks"
 	notCompacted       = "topics are not compacted yet: one whose cleanup.policy is compact keeps every record"
-	noTransactions     = "transactions are not served yet"
 	noConsumerProtocol = "the consumer protocol (KIP-848) is not served yet"
 	noThrottle         = "moving replicas is not throttled by lists of replicas"
 )
