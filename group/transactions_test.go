@@ -211,10 +211,13 @@ func TestWhoMayCommitOffsetsOfATransaction(t *testing.T) {
 
 func TestGroupsWithOffsetsOfOpenTransactionsStay(t *testing.T) {
 	transactions(t, func(x *ledger) {
+		x.plain(0, 5)
 		x.commit(1, 0, 10)
 		time.Sleep(8 * 24 * time.Hour)
-		x.end(1, true)
-		x.wants(0, 10, false)
+		x.wants(0, 5, true)
+		x.end(1, false)
+		time.Sleep(time.Hour)
+		x.wants(0, -1, false)
 
 		x.commit(1, 1, 11)
 		req, resp := kmsg.NewPtrDeleteGroupsRequest(), kmsg.NewPtrDeleteGroupsResponse()
