@@ -17,7 +17,7 @@ CACHE    := $(CURDIR)/.cache
 LINT_VERSION := v2.15.0
 LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench lint fuzz demo docs vulncheck clean
+.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench bench-peer lint fuzz demo docs vulncheck clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ torture: ## whatever can be done to three processes, their network and disks, on
 
 bench: ## benchmarks (PKG=./record BENCH=Validate for some)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+bench-peer: build ## beside Apache Kafka, row by row in turn, a table (a quarter of an hour); needs java and mvn, which fetches Kafka into .cache
+	go run ./test/peer $(PEER)
 
 lint: $(LINT) ## static checks, and the direction of imports; builds its tool on the first run (2 minutes)
 	$(LINT) run
