@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"quorumlog/replication"
 )
 
 // maxLabelled bounds how many topics, and how many groups, have series of their own: the largest
@@ -25,6 +27,9 @@ var (
 	electionsWon    = metric("elections_won_total", "Partitions that this node has begun to lead, each time counted.")
 	commitLag       = metric("commit_lag_records", "Records in logs led here that no majority has yet.")
 	terms           = metric("raft_terms", "Raft's terms of all replicas held here, summed up: what it grows by are elections, won or not.")
+	openTxns        = metric("transactions_open", "Transactions that are open in partitions led here, counted in each.")
+	lateTxns        = metric("partitions_late_transactions", "Partitions led here with a transaction that nobody ends: its producer has not written for transaction.max.timeout.ms and five minutes.")
+	stableLag       = metric("stable_lag_records", "Records in logs led here that are committed and wait for the end of a transaction.")
 	segments        = metric("log_segments", "Segments of all replicas.")
 	segmentsOpen    = metric("log_segments_open", "Segments whose files are open.")
 	logBytes        = metric("log_bytes", "Size of all replicas.")
@@ -40,6 +45,7 @@ var (
 var partitionMetrics = area{
 	[]*prometheus.Desc{
 		replicasHeld, replicasFailed, partitionsLed, leaderless, underReplicated, underMinISR, electionsWon, commitLag,
+		openTxns, lateTxns, stableLag,
 		terms, segments, segmentsOpen, logBytes, logOpens, logOpenSeconds, topicBytes, topicRecordsIn, topicBytesIn, topicBytesOut,
 	},
 	func(b *Broker, out samples) {
@@ -55,6 +61,9 @@ var partitionMetrics = area{
 		out.gauge(underMinISR, float64(t.underMinISR))
 		out.counter(electionsWon, float64(b.elections.Load()))
 		out.gauge(commitLag, float64(t.lag))
+		out.gauge(openTxns, float64(t.openTxns))
+		out.gauge(lateTxns, float64(t.lateTxns))
+		out.gauge(stableLag, float64(t.stableLag))
 		out.gauge(terms, float64(t.terms))
 		out.gauge(segments, float64(t.segments))
 		out.gauge(segmentsOpen, float64(b.node.Files.Open()))
@@ -74,6 +83,8 @@ type partitionTotals struct {
 	held, failed, led, leaderless, underReplicated, underMinISR, segments int
 	lag                                                                   int64 // records
 	bytes, terms                                                          int64
+	openTxns, lateTxns                                                    int
+	stableLag                                                             int64 // records
 	topics                                                                map[string]*topicTotals
 }
 
@@ -109,6 +120,7 @@ func (t *partitionTotals) add(b *Broker, x *replica) {
 		if p.State().Leading {
 			t.led++
 			t.lag += max(p.EndOffset()-p.HighWatermark(), 0)
+			t.addTransactions(b, p.Transactions())
 			inSync := b.inSync(x)
 			if inSync < len(x.placement().Replicas) {
 				t.underReplicated++
@@ -125,6 +137,18 @@ func (t *partitionTotals) add(b *Broker, x *replica) {
 		all.merge(&one)
 	} else {
 		t.topics[x.topic] = &one
+	}
+}
+
+// lateAfter is how much longer than the longest timeout a transaction is open before it counts as
+// hanging, as in Kafka: until then its coordinator may abort it.
+const lateAfter = 5 * time.Minute
+
+func (t *partitionTotals) addTransactions(b *Broker, x replication.Transactions) {
+	t.openTxns += x.Open
+	t.stableLag += x.Lag
+	if x.Open > 0 && b.now().UnixMilli()-x.Oldest > b.settings.Int("transaction.max.timeout.ms")+lateAfter.Milliseconds() {
+		t.lateTxns++
 	}
 }
 
