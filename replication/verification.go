@@ -104,7 +104,7 @@ func (g *Guard) verified(b record.Batch, now log.Standing) error {
 	case g.asked == nil, p.verifications[b.ProducerID()] != g.asked:
 		return log.ErrTransactionState
 	case b.ProducerEpoch() == g.asked.epoch && b.BaseSequence() > g.asked.lowest,
-		g.ownEpoch && now.LastSeq < 0 && b.BaseSequence() != 0:
+		g.ownEpoch && now.LastSeq < 0 && b.BaseSequence() > 0:
 		return log.ErrOutOfOrderSequence
 	}
 	return nil
