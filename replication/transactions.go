@@ -20,7 +20,7 @@ func (p *Partition) EndTransaction(m record.Marker, txnVersion int16) *Append {
 		if err := now.CheckMarker(m, txnVersion); err != nil {
 			return refused(err)
 		}
-		delete(p.verifications, m.ProducerID)
+		p.voidVerification(m, txnVersion)
 		return nil
 	})
 }

@@ -150,3 +150,21 @@ func TestALaterBatchDoesNotOvertakeOneThatCouldNotBeVerified(t *testing.T) {
 		t.Errorf("a transaction with an epoch of its own that begins in the middle: %v", err)
 	}
 }
+
+func TestTheNextTransactionMayComeBeforeTheMarkerOfTheLast(t *testing.T) {
+	p := alone(t)
+	mustAppend(t, p, transactionalBatch(1, 4, 0, "a"))
+	next := p.Guard(transactionalBatch(1, 5, 0, "b"), true)
+	if !next.Ask() {
+		t.Fatal("the coordinator is not asked about a transaction with another epoch")
+	}
+	settle(t, p.EndTransaction(record.Marker{ProducerID: 1, ProducerEpoch: 5, Commit: true}, 2))
+	if _, err := outcome(t, next.Append()); err != nil {
+		t.Errorf("the next transaction: %v", err)
+	}
+	late := p.Guard(transactionalBatch(2, 4, 0, "a"), true)
+	settle(t, p.EndTransaction(record.Marker{ProducerID: 2, ProducerEpoch: 5}, 2))
+	if _, err := outcome(t, late.Append()); err == nil {
+		t.Error("a batch came in after the marker of its transaction")
+	}
+}

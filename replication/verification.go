@@ -15,8 +15,7 @@ type verification struct {
 }
 
 // Guard is a client's batch of a transaction on its way in. It is made before the coordinator is
-// asked, and void once a marker is appended: the answer may be of the transaction that this has
-// ended.
+// asked, and void once the marker of its transaction is appended: the answer may be of that.
 type Guard struct {
 	p          *Partition
 	batch      record.Batch
@@ -108,6 +107,16 @@ func (g *Guard) verified(b record.Batch, now log.Standing) error {
 		return log.ErrOutOfOrderSequence
 	}
 	return nil
+}
+
+// voidVerification makes guards void that are of the transaction which a marker ends; the caller holds
+// mu. From version 2 on a marker has the epoch of the producer's next transaction, which may be on its
+// way in already.
+func (p *Partition) voidVerification(m record.Marker, txnVersion int16) {
+	v := p.verifications[m.ProducerID]
+	if v != nil && (v.epoch < m.ProducerEpoch || txnVersion < 2) {
+		delete(p.verifications, m.ProducerID)
+	}
 }
 
 // expireVerifications forgets those begun before a time, ms; the caller holds mu.
