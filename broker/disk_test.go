@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -60,5 +61,33 @@ func TestFullDiskIsFirstAnsweredByRetention(t *testing.T) {
 		case <-deadline:
 			t.Fatal("ten seconds after the disk became full nothing was deleted")
 		}
+	}
+}
+
+// With other replicas there is no need to refuse anybody.
+func TestAFullDiskGivesItsLeadershipsAway(t *testing.T) {
+	c := startCluster(t, 3, map[string]string{"auto.leader.rebalance.enable": "false"})
+	x := c.node(1)
+	c.stop(x)
+	var full atomic.Bool
+	x.cfg.Free = func(string) (int64, error) {
+		if full.Load() {
+			return 0, nil
+		}
+		return 1 << 40, nil
+	}
+	x.start()
+	c.assigned("t", 1, 2, 3)
+	adm := c.admin()
+	c.eventually("node 1 to lead", func() bool {
+		_, _ = adm.ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil)
+		b, _ := c.leads("t", 0)
+		return b == x
+	})
+	full.Store(true)
+	c.eventually("another node to lead", func() bool { b, _ := c.leads("t", 0); return b != nil && b != x })
+	cl := c.client(kgo.DefaultProduceTopic("t"))
+	if err := cl.ProduceSync(t.Context(), kgo.StringRecord("v")).FirstErr(); err != nil {
+		t.Error(err)
 	}
 }

@@ -82,6 +82,22 @@ func (b *Broker) transferAll(ctx context.Context, next func(*replica) int32) {
 	}
 }
 
+// giveWayInterval is how often a broker whose disk is full gives away what it leads: others may give
+// it back, as the preferred replica, or because their disks are full too.
+const giveWayInterval = time.Minute
+
+// giveWayTimeout bounds how long that takes.
+const giveWayTimeout = 10 * time.Second
+
+// giveWay gives all leaderships to replicas on other nodes, which may have room for what this one
+// must refuse. A partition without such a replica stays, and its producers are refused.
+func (b *Broker) giveWay() {
+	ctx, cancel := context.WithTimeout(b.ctx, giveWayTimeout)
+	defer cancel()
+	b.log.Info("leaderships are given away: there is no room for what producers send", "dir", b.disk.dir)
+	b.transferAll(ctx, b.successor)
+}
+
 func (b *Broker) transfer(x *replica, p *replication.Partition, to int32) {
 	if err := p.TransferLeadership(to); err != nil {
 		b.log.Debug("leadership stays", "topic", x.topic, "partition", x.key.partition, "to", to, "err", err)

@@ -17,6 +17,7 @@ func (b *Broker) retentionLoop() {
 	begin := time.Now()
 	clock := clockGuard{wall: b.now()}
 	last := begin
+	var gaveWay time.Time
 	for {
 		var ahead time.Duration
 		select {
@@ -37,6 +38,10 @@ func (b *Broker) retentionLoop() {
 		}
 		last = time.Now()
 		b.retainAll(ahead)
+		if b.disk.full() && last.Sub(gaveWay) >= giveWayInterval {
+			gaveWay = last
+			b.giveWay()
+		}
 	}
 }
 
