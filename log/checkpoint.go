@@ -20,6 +20,8 @@ import (
 const (
 	checkpointFile   = "checkpoint"
 	checkpointFormat = 1
+	// compactedCheckpointFormat is one that speaks of compacted segments.
+	compactedCheckpointFormat = 2
 )
 
 var (
@@ -34,10 +36,12 @@ type Checkpoint struct {
 	Term  uint64 `json:"term"`
 	// Configuration is Raft's encoding of the membership at Index, in force since
 	// ConfigurationIndex.
-	Configuration      []byte          `json:"configuration,omitempty"`
-	ConfigurationIndex uint64          `json:"configuration_index"`
-	StartOffset        int64           `json:"start_offset"`
-	Producers          []ProducerState `json:"producers,omitempty"`
+	Configuration      []byte `json:"configuration,omitempty"`
+	ConfigurationIndex uint64 `json:"configuration_index"`
+	StartOffset        int64  `json:"start_offset"`
+	// CleanOffset is the offset up to which compaction has looked for newer records of a key.
+	CleanOffset int64           `json:"clean_offset,omitempty"`
+	Producers   []ProducerState `json:"producers,omitempty"`
 	// Aborted are the transactions that were aborted since the checkpoint before, in the order of
 	// their markers. They go to the segments' own files.
 	Aborted []AbortedTransaction `json:"-"`
@@ -60,7 +64,20 @@ type segmentState struct {
 	LastTerm     uint64   `json:"last_term"`
 	IndexCRC     uint32   `json:"index_crc"`         // of the index's header and records
 	Aborted      int64    `json:"aborted,omitempty"` // records in the index of aborted transactions
+	// Span is how many Raft entries a compacted segment stands for, 0 for any other; then Entries
+	// is how many are left, and DataCRC the checksum of their bytes.
+	Span    int64  `json:"span,omitempty"`
+	DataCRC uint32 `json:"data_crc,omitempty"`
 }
+
+func (st segmentState) compacted() bool { return st.Span > 0 }
+
+func (st segmentState) header() segmentHeader {
+	return segmentHeader{st.BaseIndex, st.PrevTerm, st.compacted()}
+}
+
+// raftEntries is the number of Raft entries that the segment stands for.
+func (st segmentState) raftEntries() int64 { return max(st.Entries, st.Span) }
 
 // WriteCheckpoint stores c. The caller fills in the state machine's part, as of the applied
 // index c.Index; the log adds its segments and epochs, after making data and indexes durable.
@@ -70,7 +87,7 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 	if err := l.describe(&c); err != nil {
 		return err
 	}
-	body, err := json.Marshal(c)
+	b, err := c.Encode()
 	if err != nil {
 		return err
 	}
@@ -79,7 +96,7 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(frameCheckpoint(body)); err == nil {
+	if _, err = f.Write(b); err == nil {
 		err = l.opts.Syncer.Sync(f)
 	}
 	if e := f.Close(); err == nil {
@@ -93,6 +110,7 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 	}
 	if err == nil {
 		l.checkpointed.Store(c.Index)
+		l.swapped = false
 	}
 	return err
 }
@@ -104,7 +122,7 @@ func (l *Log) describe(c *Checkpoint) error {
 	err := l.check()
 	history := *l.epochs.Load()
 	var segs []*segment
-	c.Segments = nil
+	c.Segments, c.CleanOffset = nil, l.clean.Load()
 	for _, s := range l.list() {
 		if s.baseIndex <= c.Index {
 			segs = append(segs, s)
@@ -120,7 +138,10 @@ func (l *Log) describe(c *Checkpoint) error {
 	}
 	for i, s := range segs {
 		st := &c.Segments[i]
-		if n := int64(c.Index - s.baseIndex + 1); n < st.Entries {
+		if n := int64(c.Index - s.baseIndex + 1); n < st.raftEntries() {
+			if s.compacted {
+				return fmt.Errorf("checkpoint at entry %d: %w", c.Index, errCompacted)
+			}
 			if err := s.limit(st, int(n)); err != nil {
 				return err
 			}
@@ -167,7 +188,7 @@ func (s *segment) state() segmentState {
 		BaseOffset: s.baseOffset, BaseIndex: s.baseIndex, PrevTerm: s.prevTerm,
 		Entries: s.entries.Load(), Size: s.size.Load(), NextOffset: s.nextOffset.Load(),
 		MaxTimestamp: s.maxTimestamp.Load(), FirstAppend: s.firstAppend.Load(), Hidden: *s.hidden.Load(),
-		LastTerm: s.endTerm, IndexCRC: s.indexCRC,
+		LastTerm: s.endTerm, IndexCRC: s.indexCRC, Span: s.span, DataCRC: s.dataCRC,
 	}
 }
 
@@ -199,12 +220,22 @@ func (s *segment) flushTo(n int64, syncer *Syncer) error {
 	return nil
 }
 
+// format is the lowest that can hold the checkpoint, so that a version before can read what it knows.
+func (c *Checkpoint) format() uint16 {
+	for _, st := range c.Segments {
+		if st.compacted() {
+			return compactedCheckpointFormat
+		}
+	}
+	return checkpointFormat
+}
+
 // frameCheckpoint puts the header before the body: "QLCP", format uint16, zero uint16, length
 // uint32, CRC32C uint32.
-func frameCheckpoint(body []byte) []byte {
+func frameCheckpoint(format uint16, body []byte) []byte {
 	b := make([]byte, 0, 16+len(body))
 	b = append(b, checkpointMagic[:]...)
-	b = binary.BigEndian.AppendUint16(b, checkpointFormat)
+	b = binary.BigEndian.AppendUint16(b, format)
 	b = binary.BigEndian.AppendUint16(b, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
@@ -230,8 +261,8 @@ func parseCheckpoint(b []byte) (*Checkpoint, error) {
 	if len(b) < 16 || !bytes.Equal(b[:4], checkpointMagic[:]) {
 		return nil, errCheckpoint
 	}
-	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointFormat {
-		return nil, fmt.Errorf("checkpoint format %d, this version reads %d: %w", v, checkpointFormat, ErrFormat)
+	if v := binary.BigEndian.Uint16(b[4:]); v < checkpointFormat || v > compactedCheckpointFormat {
+		return nil, fmt.Errorf("checkpoint format %d, this version reads up to %d: %w", v, compactedCheckpointFormat, ErrFormat)
 	}
 	body := b[16:]
 	if int(binary.BigEndian.Uint32(b[8:])) != len(body) || crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(b[12:]) {

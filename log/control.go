@@ -14,6 +14,7 @@ import (
 // batch that follows has the same base offset. Kafka's types are 0 to 6; ours begin at 100.
 const (
 	controlSegment = 100
+	controlMap     = 101 // see entryMap
 	controlKind    = 100 // + Kind
 )
 
@@ -98,6 +99,9 @@ func entryKind(b record.Batch) (Kind, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if typ == controlMap {
+		return kindMap, payload, nil
+	}
 	k := Kind(typ - controlKind)
 	if k < KindNoop || k > KindCommand {
 		return 0, nil, fmt.Errorf("control type %d: %w", typ, errControl)
@@ -110,16 +114,22 @@ func entryKind(b record.Batch) (Kind, []byte, error) {
 type segmentHeader struct {
 	baseIndex uint64 // Raft index of the first entry
 	prevTerm  uint64 // term of the entry before it
+	compacted bool   // batches are missing, and the last one is an entryMap
 }
 
 const (
 	segmentFormat     = 1
+	compactedFormat   = 2
 	segmentHeaderSize = record.HeaderSize + 29 // the whole batch, bytes
 )
 
 func (h segmentHeader) append(dst []byte, base int64) []byte {
 	var p [18]byte
-	binary.BigEndian.PutUint16(p[:], segmentFormat)
+	format := uint16(segmentFormat)
+	if h.compacted {
+		format = compactedFormat
+	}
+	binary.BigEndian.PutUint16(p[:], format)
 	binary.BigEndian.PutUint64(p[2:], h.baseIndex)
 	binary.BigEndian.PutUint64(p[10:], h.prevTerm)
 	return appendControl(dst, base, h.prevTerm, controlSegment, p[:])
@@ -133,11 +143,12 @@ func parseSegmentHeader(b record.Batch) (segmentHeader, error) {
 	if typ != controlSegment || len(p) < 2 {
 		return segmentHeader{}, errControl
 	}
-	if v := binary.BigEndian.Uint16(p); v != segmentFormat {
-		return segmentHeader{}, fmt.Errorf("segment format %d, this version reads %d: %w", v, segmentFormat, ErrFormat)
+	format := binary.BigEndian.Uint16(p)
+	if format < segmentFormat || format > compactedFormat {
+		return segmentHeader{}, fmt.Errorf("segment format %d, this version reads up to %d: %w", format, compactedFormat, ErrFormat)
 	}
 	if len(p) != 18 {
 		return segmentHeader{}, errControl
 	}
-	return segmentHeader{binary.BigEndian.Uint64(p[2:]), binary.BigEndian.Uint64(p[10:])}, nil
+	return segmentHeader{binary.BigEndian.Uint64(p[2:]), binary.BigEndian.Uint64(p[10:]), format == compactedFormat}, nil
 }

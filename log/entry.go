@@ -28,6 +28,12 @@ const (
 	// KindCommand is a replicated instruction to the partition itself, such as "the log now
 	// starts at offset n"; see Command.
 	KindCommand Kind = 5
+
+	// KindRemoved is an entry that compaction has removed. Its index and term are known still. It
+	// is not written.
+	KindRemoved Kind = 6
+	// kindMap is the batch at the end of a compacted segment: see entryMap. It is no entry.
+	kindMap Kind = 7
 )
 
 // Entry is one Raft entry.

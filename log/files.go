@@ -42,6 +42,7 @@ type handle struct {
 	file  *os.File
 	data  mmap.MMap
 	index *index
+	terms termStarts // of a compacted segment
 
 	slot *fileSlot
 	free func()        // gives one reference back; made once, so that handing it out costs nothing
@@ -300,6 +301,15 @@ func (s *segment) mapFiles(f *os.File, fresh bool) (_ *handle, err error) {
 		}
 		s.files.verified = true
 	}
+	if s.span > 0 && h.terms == nil {
+		m, err := s.entryMap(h)
+		if err != nil {
+			data.Unmap()
+			h.index.close()
+			return nil, err
+		}
+		h.terms = m.terms
+	}
 	return h, nil
 }
 
@@ -316,16 +326,23 @@ func (s *segment) verifyIndex(h *handle) error {
 	h.index.writeHeader(s.baseIndex)
 	pos, next, term := s.headerSize, s.baseOffset, s.prevTerm
 	for i := range n {
-		b, kind, why := nextWhole(h.data[pos:s.size.Load()], next, term)
+		b, kind, why := s.nextWhole(h.data[pos:s.size.Load()], next, term)
 		if why != "" {
 			return corrupt(s.path(dataSuffix), "entry %d at byte %d: %s", s.baseIndex+uint64(i), pos, why)
 		}
 		term = uint64(b.LeaderEpoch())
-		h.index.put(i, slot{uint32(pos), uint32(next - s.baseOffset), uint32(term), kind})
+		h.index.put(i, slot{uint32(pos), uint32(b.BaseOffset() - s.baseOffset), uint32(term), kind})
 		pos += int64(len(b))
 		if kind == KindData {
 			next = b.NextOffset()
 		}
+	}
+	if s.compacted {
+		m, err := s.entryMap(h)
+		if err != nil {
+			return err
+		}
+		m.number(h.index)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func TestBytesOnDisk(t *testing.T) {
 		"index":          {x.body.Load().mem[:48], goldenIndex},
 		"time index":     {encodeTimes([]timeEntry{{1000, 0}, {2000, 9}}), goldenTimes},
 		"aborted":        {AbortedTransaction{5, 100, 107, 90}.append(appendAbortedHeader(nil, 12)), goldenAborted},
-		"checkpoint":     {frameCheckpoint([]byte(`{"index":3}`)), goldenCheckpoint},
+		"checkpoint":     {frameCheckpoint(checkpointFormat, []byte(`{"index":3}`)), goldenCheckpoint},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)

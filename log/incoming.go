@@ -122,7 +122,7 @@ func (in *Incoming) unlink(p *incomingPart, own *Log) error {
 // resume finds out how much of a part was received before, whole and in order.
 func (in *Incoming) resume(p *incomingPart) (int64, error) {
 	st := p.state
-	s := newSegment(in.staging, st.BaseOffset, segmentHeader{st.BaseIndex, st.PrevTerm})
+	s := newSegment(in.staging, st.BaseOffset, st.header())
 	path := s.path(dataSuffix)
 	size, err := fileSize(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -152,7 +152,7 @@ func (st segmentState) checkHeader(path string) error {
 	if _, err := f.ReadAt(got, 0); err != nil {
 		return err
 	}
-	if want := (segmentHeader{st.BaseIndex, st.PrevTerm}).append(nil, st.BaseOffset); !bytes.Equal(got, want) {
+	if want := st.header().append(nil, st.BaseOffset); !bytes.Equal(got, want) {
 		return errControl
 	}
 	return nil
@@ -162,7 +162,7 @@ func (st segmentState) checkHeader(path string) error {
 func (in *Incoming) scan(p *incomingPart, size int64) error {
 	if p.seg == nil {
 		st := p.state
-		p.seg = newSegment(in.staging, st.BaseOffset, segmentHeader{st.BaseIndex, st.PrevTerm})
+		p.seg = newSegment(in.staging, st.BaseOffset, st.header())
 		p.seg.files.cache, p.seg.files.verified = in.scanner.opts.Files, true
 		p.seg.files.mapSize = st.Size
 	}

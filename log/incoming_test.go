@@ -313,7 +313,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 		f.Add(b[16:])
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := DecodeCheckpoint(frameCheckpoint(body))
+		c, err := DecodeCheckpoint(frameCheckpoint(checkpointFormat, body))
 		if err != nil {
 			return
 		}

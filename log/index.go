@@ -21,7 +21,10 @@ import (
 // read off the file's size: the segment knows it.
 //
 //	header  16 bytes: "QLIX", format uint16, zero uint16, Raft index of the first entry uint64
-//	record  16 bytes: position uint32, offset - segment base uint32, term uint32, kind uint8, zero [3]
+//	record  16 bytes: position uint32, offset - segment base uint32, term uint32, kind uint8, ordinal uint24
+//
+// The ordinal is zero but in a compacted segment, which has less batches than Raft entries: there it
+// is the entry's number in the segment.
 const (
 	indexHeaderSize = 16
 	indexEntrySize  = 16
@@ -215,13 +218,23 @@ func (x *index) record(i int) []byte {
 }
 
 // put writes record i; reserve must have been called for it.
-func (x *index) put(i int, s slot) {
-	b := x.record(i)
+func (x *index) put(i int, s slot) { putSlot(x.record(i), s) }
+
+func putSlot(b []byte, s slot) {
 	binary.BigEndian.PutUint32(b, s.pos)
 	binary.BigEndian.PutUint32(b[4:], s.rel)
 	binary.BigEndian.PutUint32(b[8:], s.term)
 	binary.BigEndian.PutUint32(b[12:], uint32(s.kind)<<24)
 }
+
+// setOrdinal completes record i of a compacted segment.
+func (x *index) setOrdinal(i int, n uint32) {
+	b := x.record(i)
+	binary.BigEndian.PutUint32(b[12:], uint32(b[12])<<24|n)
+}
+
+// ordinal is the Raft entry's number in a compacted segment.
+func (x *index) ordinal(i int) int { return int(binary.BigEndian.Uint32(x.record(i)[12:]) & 0xffffff) }
 
 func (x *index) at(i int) slot {
 	b := x.record(i)

@@ -18,7 +18,7 @@ const KindSegment Kind = 0
 
 // String is the kind's name.
 func (k Kind) String() string {
-	names := [...]string{"segment", "data", "noop", "configuration", "barrier", "command"}
+	names := [...]string{"segment", "data", "noop", "configuration", "barrier", "command", "removed", "map"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -104,6 +104,11 @@ type inspector struct {
 	pos  int64
 	size int64
 	buf  []byte
+
+	compacted bool
+	end       uint64     // the Raft index after a compacted segment
+	runs      []entryRun // of a compacted segment: where entries are missing before the next batch
+	kept      int        // batches of the first run that have been seen
 }
 
 // file inspects one segment and reports whether to go on.
@@ -126,13 +131,17 @@ func (in *inspector) file(path string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		b, kind, why := nextWhole(b, in.next, in.term)
-		if why == preallocated {
+		b, kind, why := nextWhole(b, in.next, in.term, in.compacted)
+		switch {
+		case why == preallocated:
+			return true, nil
+		case why != "":
+			return false, in.problem(why)
+		case kind == kindMap:
+			in.leave(b)
 			return true, nil
 		}
-		if why != "" {
-			return false, in.problem(why)
-		}
+		in.skipRemoved()
 		s := Stored{Path: path, Position: in.pos, Index: in.index, Kind: kind, Batch: b}
 		if kind == KindData {
 			in.next = s.Batch.NextOffset()
@@ -166,6 +175,11 @@ func (in *inspector) header() (bool, error) {
 			base, hdr.baseIndex, hdr.prevTerm, in.next, in.index, in.term))
 	}
 	in.started, in.next, in.index, in.term, in.pos = true, base, hdr.baseIndex, hdr.prevTerm, segmentHeaderSize
+	if in.compacted = hdr.compacted; in.compacted {
+		if err := in.readMap(); err != nil {
+			return false, err
+		}
+	}
 	return in.yield(Stored{Path: in.path, Index: hdr.baseIndex, Kind: KindSegment, Batch: b[:segmentHeaderSize]}), nil
 }
 

@@ -113,7 +113,7 @@ func FuzzNextWhole(f *testing.F) {
 	f.Add(appendControl(nil, 4, 2, controlKind+int16(KindNoop), []byte("x")), int64(4), uint64(1))
 	f.Add(make([]byte, 100), int64(0), uint64(0))
 	f.Fuzz(func(t *testing.T, p []byte, next int64, term uint64) {
-		b, kind, why := nextWhole(p, next, term)
+		b, kind, why := nextWhole(p, next, term, false)
 		if why != "" {
 			return
 		}
@@ -125,7 +125,7 @@ func FuzzNextWhole(f *testing.F) {
 
 func FuzzControl(f *testing.F) {
 	f.Add(appendControl(nil, 4, 2, controlKind+int16(KindConfiguration), []byte("members")))
-	f.Add(segmentHeader{7, 3}.append(nil, 12))
+	f.Add(segmentHeader{7, 3, false}.append(nil, 12))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		b, _, err := record.Split(p)
 		if err != nil {
@@ -146,11 +146,11 @@ func FuzzControl(f *testing.F) {
 }
 
 func FuzzCheckpoint(f *testing.F) {
-	f.Add(frameCheckpoint([]byte(`{"index":3}`)), false)
+	f.Add(frameCheckpoint(checkpointFormat, []byte(`{"index":3}`)), false)
 	f.Add([]byte(`{"index":3,"segments":[{"hidden":[1]}]}`), true)
 	f.Fuzz(func(t *testing.T, p []byte, frame bool) {
 		if frame {
-			p = frameCheckpoint(p)
+			p = frameCheckpoint(checkpointFormat, p)
 		}
 		if c, err := parseCheckpoint(p); (c == nil) == (err == nil) {
 			t.Fatal(c, err)

@@ -81,7 +81,13 @@ type Log struct {
 	segmentBytes, segmentMs atomic.Int64
 
 	checkpointMu sync.Mutex
+	swapped      bool          // by compaction, since the last checkpoint; guarded by checkpointMu
 	checkpointed atomic.Uint64 // the index that the checkpoint on disk speaks of
+
+	clean      atomic.Int64 // the offset that compaction has come to
+	compacting sync.Mutex   // one compaction at a time
+	swapping   sync.Mutex   // held while it changes files that count
+	holds      int          // see Hold; guarded by mu
 
 	recovery Recovery
 }
@@ -171,13 +177,19 @@ func (l *Log) EpochEnd(epoch int32) (int32, int64) {
 func (l *Log) EpochAt(offset int64) int32 { return l.epochs.Load().at(offset) }
 
 // Entry returns the entry at a Raft index. Data aliases the mapped file, which stays valid
-// until release is called; do not write to it.
+// until release is called; do not write to it. Below Dense it is what compaction has left, which may
+// be nothing.
 func (l *Log) Entry(i uint64) (e Entry, release func(), err error) {
 	s, h, err := l.acquireIndex(i)
 	if err != nil {
 		return Entry{}, nil, err
 	}
-	b, x, err := s.batch(h, int(i-s.baseIndex))
+	n := int(i - s.baseIndex)
+	k, there := s.slotOf(h, n)
+	if !there {
+		return Entry{Index: i, Term: s.termOf(h, n), Kind: KindRemoved}, h.free, nil
+	}
+	b, x, err := s.batch(h, k)
 	if err == nil {
 		e = Entry{Index: i, Term: uint64(x.term)}
 		e.Kind, e.Data, err = entryKind(b)
@@ -196,20 +208,21 @@ func (l *Log) Term(i uint64) (uint64, error) {
 		return 0, err
 	}
 	defer h.free()
-	return uint64(h.index.at(int(i - s.baseIndex)).term), nil
+	return s.termOf(h, int(i-s.baseIndex)), nil
 }
 
 // acquireIndex returns the segment that holds the Raft index, and its files.
 func (l *Log) acquireIndex(i uint64) (*segment, *handle, error) {
-	s := l.segmentOfIndex(i)
-	if s == nil {
-		return nil, nil, fmt.Errorf("entry %d: %w", i, ErrNotFound)
+	for {
+		s := l.segmentOfIndex(i)
+		if s == nil {
+			return nil, nil, fmt.Errorf("entry %d: %w", i, ErrNotFound)
+		}
+		h, err := s.acquire()
+		if !errors.Is(err, errSegmentRemoved) {
+			return s, h, err
+		} // by retention, a truncation or compaction, after the list was taken
 	}
-	h, err := s.acquire()
-	if errors.Is(err, errSegmentRemoved) {
-		err = fmt.Errorf("entry %d: %w", i, ErrNotFound)
-	}
-	return s, h, err
 }
 
 func (l *Log) segmentOfIndex(i uint64) *segment {
@@ -240,6 +253,8 @@ func (l *Log) check() error {
 
 // Close lets go of all files. It does not sync: whatever was acknowledged already is.
 func (l *Log) Close() error {
+	l.swapping.Lock() // after which nothing happens in the directory that counts
+	defer l.swapping.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

@@ -107,18 +107,25 @@ func (m *model) verifyIndexes(l *Log) error {
 		err = func() error {
 			pos, next, term := s.headerSize, s.baseOffset, s.prevTerm
 			for i := range int(s.entries.Load()) {
-				b, kind, why := nextWhole(h.data[pos:s.size.Load()], next, term)
+				b, kind, why := s.nextWhole(h.data[pos:s.size.Load()], next, term)
 				if why != "" {
 					return errors.New(why)
 				}
 				term = uint64(b.LeaderEpoch())
-				if want := (slot{uint32(pos), uint32(next - s.baseOffset), uint32(term), kind}); h.index.at(i) != want {
+				if want := (slot{uint32(pos), uint32(b.BaseOffset() - s.baseOffset), uint32(term), kind}); h.index.at(i) != want {
 					return fmt.Errorf("%s: record %d is %v, want %v", s.path(indexSuffix), i, h.index.at(i), want)
 				}
 				pos += int64(len(b))
 				if kind == KindData {
 					next = b.NextOffset()
 				}
+			}
+			if s.compacted {
+				b, kind, why := s.nextWhole(h.data[pos:s.size.Load()], next, term)
+				if kind != kindMap {
+					return fmt.Errorf("%s: %v at its end, %s", s.path(dataSuffix), kind, why)
+				}
+				pos, term = pos+int64(len(b)), uint64(b.LeaderEpoch())
 			}
 			if pos != s.size.Load() || next != s.nextOffset.Load() || term != s.endTerm {
 				return fmt.Errorf("%s ends at byte %d, offset %d, term %d; the segment says %d, %d, %d", s.path(dataSuffix), pos, next, term, s.size.Load(), s.nextOffset.Load(), s.endTerm)

@@ -43,7 +43,7 @@ func (l *Log) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (View, er
 		v, err := l.readFrom(l.list(), offset, limit, maxBytes, oneAtLeast)
 		if !errors.Is(err, errSegmentRemoved) {
 			return v, err
-		} // by retention or a truncation, after the list was taken
+		} // by retention, a truncation or compaction, after the list was taken
 	}
 }
 
@@ -118,9 +118,9 @@ func (s *segment) lastBelow(h *handle, limit int64, entries int) int {
 }
 
 // next returns the offset after entry i. For the last of the entries it comes from the batch:
-// the segment may have grown since they were counted.
+// the segment may have grown since they were counted; so it does where the next one may be missing.
 func (s *segment) next(h *handle, i, entries int) int64 {
-	if i+1 < entries {
+	if i+1 < entries && !s.compacted {
 		return s.baseOffset + int64(h.index.at(i+1).rel)
 	}
 	x := h.index.at(i)

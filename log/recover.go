@@ -109,9 +109,16 @@ func (l *Log) recover(c *Checkpoint) error {
 		e := epochs(c.Epochs)
 		l.epochs.Store(&e)
 		l.start.Store(c.StartOffset)
+		l.clean.Store(c.CleanOffset)
 		l.checkpointed.Store(c.Index)
 	}
 	for i, base := range bases {
+		if l.covers(base) {
+			if err := l.removeFiles(base); err != nil {
+				return err
+			}
+			continue
+		}
 		st, vouched := known[base]
 		why, err := l.recoverSegment(base, st, vouched, bases[i+1:])
 		if err != nil {
@@ -135,13 +142,7 @@ func (l *Log) finish(c *Checkpoint) error {
 		if c != nil && c.Index > 0 {
 			return corrupt(l.dir, "no segment files, but entries up to %d were committed", c.Index)
 		}
-		s, h, err := l.create(0, segmentHeader{baseIndex: 1})
-		if err != nil {
-			return err
-		}
-		h.free()
-		l.publish([]*segment{s}) // durable with the first entry
-		return nil
+		return l.begin(0, segmentHeader{baseIndex: 1})
 	}
 	if err := l.reaches(c); err != nil {
 		return err
@@ -149,7 +150,24 @@ func (l *Log) finish(c *Checkpoint) error {
 	if first := l.list()[0].baseOffset; l.start.Load() < first {
 		l.start.Store(first)
 	}
+	if s := l.active(); s.compacted { // which cannot be written to
+		return l.begin(s.nextOffset.Load(), segmentHeader{baseIndex: s.nextIndex(), prevTerm: s.endTerm})
+	}
 	return l.resumeActive()
+}
+
+// begin makes the segment that is to be written. It is durable with its first entry.
+func (l *Log) begin(base int64, hdr segmentHeader) error {
+	s, h, err := l.create(base, hdr)
+	if err != nil {
+		return err
+	}
+	h.free()
+	l.publish(append(l.list(), s))
+	if l.unsettled == nil {
+		l.unsettled = []string{l.dir}
+	}
+	return nil
 }
 
 // reaches checks that the log holds all that the checkpoint knows to be committed.
@@ -206,8 +224,22 @@ func zeroFrom(f *os.File, from, to int64) (bool, error) {
 
 func allZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
 
+// covers reports whether a segment's file is one that compaction has merged into the segment before
+// it, and not yet deleted.
+func (l *Log) covers(base int64) bool {
+	segs := l.list()
+	return len(segs) > 0 && segs[len(segs)-1].compacted && base < segs[len(segs)-1].nextOffset.Load()
+}
+
+// removeFiles deletes a segment's files that do not belong to the log.
+func (l *Log) removeFiles(base int64) error {
+	s := newSegment(l.dir, base, segmentHeader{})
+	s.files.cache = l.opts.Files
+	return errors.Join(s.remove(), durable.Dir(l.dir))
+}
+
 // dataFiles lists the base offsets of the directory's segments, ascending, and removes what an
-// interrupted removal left of others, and files that were never finished.
+// interrupted removal or compaction left of others, and files that were never finished.
 func (l *Log) dataFiles() ([]int64, error) {
 	files, err := os.ReadDir(l.dir)
 	if err != nil {
@@ -227,6 +259,9 @@ func (l *Log) dataFiles() ([]int64, error) {
 			continue
 		}
 		ext := filepath.Ext(name)
+		if ext == stagedSuffix {
+			os.Remove(filepath.Join(l.dir, name))
+		}
 		if ext != indexSuffix && ext != timeSuffix && ext != abortedSuffix {
 			continue
 		}
@@ -241,13 +276,13 @@ func (l *Log) dataFiles() ([]int64, error) {
 // recoverSegment opens one segment and adds it to the list, unless it does not continue what is
 // there. It returns why the log ends in it, or before it; "" where the next one may follow.
 func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []int64) (why string, err error) {
-	s := newSegment(l.dir, base, segmentHeader{st.BaseIndex, st.PrevTerm})
+	s := newSegment(l.dir, base, st.header())
 	s.files.cache = l.opts.Files
 	size, err := fileSize(s.path(dataSuffix))
 	if err != nil {
 		return "", err
 	}
-	if vouched = vouched && st.Size <= size; !vouched {
+	if !vouched || st.Size != size {
 		hdr, err := readHeader(s.path(dataSuffix), base)
 		switch {
 		case errors.Is(err, errControl):
@@ -255,8 +290,11 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 		case err != nil: // of another format, or it cannot be read now: no reason to drop it
 			return "", fmt.Errorf("%s: %w", s.path(dataSuffix), err)
 		}
-		s = newSegment(l.dir, base, hdr)
-		s.files.cache = l.opts.Files
+		// A compacted file is always of another size than those before it: see Compact.
+		if vouched = vouched && st.Size <= size && !st.compacted() && !hdr.compacted; !vouched {
+			s = newSegment(l.dir, base, hdr)
+			s.files.cache = l.opts.Files
+		}
 	}
 	if !l.continues(s) {
 		return fmt.Sprintf("%s does not continue the log", s.path(dataSuffix)), nil
@@ -271,6 +309,9 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 		}
 	}
 	why, err = l.scan(s, size)
+	if s.compacted && err == nil {
+		return "", s.closeRecovered(size, why)
+	}
 	if err != nil || len(later) == 0 {
 		if why != "" && why != preallocated {
 			l.note(size-s.size.Load(), why)
@@ -282,7 +323,7 @@ func (l *Log) recoverSegment(base int64, st segmentState, vouched bool, later []
 
 // needsNoScan reports whether the file holds nothing but what the checkpoint vouched for.
 func (s *segment) needsNoScan(size int64, active bool) (bool, error) {
-	if !active {
+	if !active || s.compacted {
 		s.sealed.Store(s.size.Load() == size)
 		return s.sealed.Load(), nil
 	}
@@ -313,6 +354,20 @@ func (l *Log) sealRecovered(s *segment, size int64, why string, next int64) (str
 	}
 	defer h.free()
 	return "", s.seal(h)
+}
+
+// closeRecovered seals a compacted segment that was scanned. It was on disk, whole, before it got
+// its name.
+func (s *segment) closeRecovered(size int64, why string) error {
+	if s.size.Load() != size || s.span == 0 {
+		return corrupt(s.path(dataSuffix), "compacted, and wrong from byte %d on: %s", s.size.Load(), why)
+	}
+	h, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer h.free()
+	return s.seal(h)
 }
 
 func fileSize(path string) (int64, error) {
@@ -366,6 +421,7 @@ func (s *segment) adopt(st segmentState) {
 	s.firstAppend.Store(st.FirstAppend)
 	s.flushed.Store(st.Entries)
 	s.endTerm, s.indexCRC, s.vouched = st.LastTerm, st.IndexCRC, st.Entries
+	s.span, s.dataCRC = st.Span, st.DataCRC
 	hidden := st.Hidden
 	s.hidden.Store(&hidden)
 	s.times.Store(nil) // read from their file when first needed
@@ -382,10 +438,17 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 	n := int(s.entries.Load())
 	if n == 0 {
 		h.index.writeHeader(s.baseIndex)
+		if s.compacted {
+			s.dataCRC = 0
+			s.addSum(h.data[:s.headerSize])
+		}
 	}
 	hist := *l.epochs.Load()
 	for pos := s.size.Load(); pos < fileSize; pos = s.size.Load() {
-		b, kind, reason := nextWhole(h.data[pos:fileSize], s.nextOffset.Load(), s.endTerm)
+		b, kind, reason := s.nextWhole(h.data[pos:fileSize], s.nextOffset.Load(), s.endTerm)
+		if kind == kindMap {
+			reason = s.readMap(h, b)
+		}
 		if reason != "" {
 			why = reason
 			if reason != preallocated {
@@ -393,12 +456,19 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 			}
 			break
 		}
+		l.recovery.Scanned += int64(len(b))
+		if kind == kindMap {
+			break
+		}
 		if err := h.index.reserve(n+1, pos+int64(len(b))); err != nil {
 			return "", err
 		}
 		term := uint64(b.LeaderEpoch())
-		s.put(h, n, slot{uint32(pos), uint32(s.nextOffset.Load() - s.baseOffset), uint32(term), kind})
-		hist = hist.with(term, s.nextOffset.Load())
+		s.put(h, n, slot{uint32(pos), uint32(b.BaseOffset() - s.baseOffset), uint32(term), kind})
+		if s.compacted {
+			s.addSum(b)
+		}
+		hist = hist.with(term, b.BaseOffset())
 		if kind == KindData {
 			l.noteFirst(s, b.MaxTimestamp())
 			s.noteTime(b.MaxTimestamp(), uint32(n), pos)
@@ -406,7 +476,6 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 		} else {
 			s.addHidden(uint32(n))
 		}
-		l.recovery.Scanned += int64(len(b))
 		s.size.Add(int64(len(b)))
 		n++
 		s.entries.Store(int64(n))
@@ -417,9 +486,13 @@ func (l *Log) scan(s *segment, fileSize int64) (why string, err error) {
 
 const preallocated = "zeros"
 
-// nextWhole returns the batch at the start of b if it is whole and continues the log, else why
-// not.
-func nextWhole(b []byte, next int64, term uint64) (record.Batch, Kind, string) {
+// nextWhole returns the batch at the start of b if it is whole and continues the segment, else why
+// not. In a compacted segment batches may be missing before it.
+func (s *segment) nextWhole(b []byte, next int64, term uint64) (record.Batch, Kind, string) {
+	return nextWhole(b, next, term, s.compacted)
+}
+
+func nextWhole(b []byte, next int64, term uint64, compacted bool) (record.Batch, Kind, string) {
 	if allZero(b[:min(len(b), record.HeaderSize)]) {
 		return nil, 0, preallocated
 	}
@@ -427,7 +500,7 @@ func nextWhole(b []byte, next int64, term uint64) (record.Batch, Kind, string) {
 	switch {
 	case err != nil:
 		return nil, 0, err.Error()
-	case batch.BaseOffset() != next:
+	case batch.BaseOffset() != next && (batch.BaseOffset() < next || !compacted):
 		return nil, 0, fmt.Sprintf("offset %d where %d was due", batch.BaseOffset(), next)
 	case batch.LeaderEpoch() < 0 || uint64(batch.LeaderEpoch()) < term:
 		return nil, 0, fmt.Sprintf("leader epoch %d after %d", batch.LeaderEpoch(), term)
@@ -438,8 +511,11 @@ func nextWhole(b []byte, next int64, term uint64) (record.Batch, Kind, string) {
 	if err != nil {
 		return nil, 0, err.Error()
 	}
-	if kind == KindData && batch.LastOffsetDelta() < 0 {
+	switch {
+	case kind == KindData && batch.LastOffsetDelta() < 0:
 		return nil, 0, "negative offset delta"
+	case kind == kindMap && !compacted:
+		return nil, 0, "a map of entries in a segment that is not compacted"
 	}
 	return batch, kind, ""
 }

@@ -72,7 +72,7 @@ func (l *Log) roll() (*segment, error) {
 		return nil, err
 	}
 	defer h.free()
-	next, n, err := l.create(old.nextOffset.Load(), segmentHeader{old.nextIndex(), old.endTerm})
+	next, n, err := l.create(old.nextOffset.Load(), segmentHeader{baseIndex: old.nextIndex(), prevTerm: old.endTerm})
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +156,11 @@ func (l *Log) TruncateSuffix(from uint64) error {
 // truncate is TruncateSuffix for who holds mu.
 func (l *Log) truncate(from uint64) error {
 	segs := l.list()
-	if from > l.active().nextIndex() || from < segs[0].baseIndex {
+	if from > l.active().nextIndex() || from < segs[0].baseIndex || from < l.Dense() {
 		return fmt.Errorf("truncate %s at entry %d: %w", l.dir, from, ErrNotFound)
 	}
 	keep := len(segs)
-	for keep > 1 && segs[keep-1].baseIndex >= from {
+	for keep > 1 && segs[keep-1].baseIndex >= from && !segs[keep-2].compacted { // that is not written to again
 		keep--
 	}
 	l.publish(segs[:keep:keep])

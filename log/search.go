@@ -20,15 +20,21 @@ var noOffset = TimestampOffset{-1, -1, -1}
 
 // OffsetForTimestamp returns the first record below limit whose timestamp (ms) is at least ts.
 func (l *Log) OffsetForTimestamp(ts, limit int64) (TimestampOffset, error) {
+	for {
+		found, err := l.offsetForTimestamp(ts, limit)
+		if !errors.Is(err, errSegmentRemoved) {
+			return found, err
+		} // by retention or compaction, after the list was taken
+	}
+}
+
+func (l *Log) offsetForTimestamp(ts, limit int64) (TimestampOffset, error) {
 	start := l.StartOffset()
 	for _, s := range l.list() {
 		if s.maxTimestamp.Load() < ts || s.nextOffset.Load() <= start {
 			continue
 		}
 		found, err := s.searchTime(ts, start, limit)
-		if errors.Is(err, errSegmentRemoved) {
-			continue // by retention
-		}
 		if err != nil || found.Offset >= 0 {
 			return found, err
 		}
@@ -38,6 +44,15 @@ func (l *Log) OffsetForTimestamp(ts, limit int64) (TimestampOffset, error) {
 
 // MaxTimestamp returns the record below limit with the largest timestamp, the first of equals.
 func (l *Log) MaxTimestamp(limit int64) (TimestampOffset, error) {
+	for {
+		found, err := l.findMaxTimestamp(limit)
+		if !errors.Is(err, errSegmentRemoved) {
+			return found, err
+		}
+	}
+}
+
+func (l *Log) findMaxTimestamp(limit int64) (TimestampOffset, error) {
 	best := noOffset
 	start := l.StartOffset()
 	for _, s := range l.list() {
@@ -45,9 +60,6 @@ func (l *Log) MaxTimestamp(limit int64) (TimestampOffset, error) {
 			continue
 		}
 		largest, err := s.largestBatchTime(best.Timestamp, start, limit)
-		if errors.Is(err, errSegmentRemoved) {
-			continue // by retention
-		}
 		if err != nil {
 			return noOffset, err
 		}
@@ -115,7 +127,7 @@ func (s *segment) largestBatchTime(above, start, limit int64) (int64, error) {
 		if b.BaseOffset() >= limit {
 			break
 		}
-		if x.kind == KindData && b.LastOffset() >= start {
+		if x.kind == KindData && b.LastOffset() >= start && b.NumRecords() > 0 {
 			above = max(above, b.MaxTimestamp())
 		}
 	}

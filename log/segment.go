@@ -32,10 +32,11 @@ type segment struct {
 	baseOffset int64
 	baseIndex  uint64 // Raft index of the first entry
 	prevTerm   uint64 // term of the entry before the first
+	compacted  bool   // it has lost batches, and does not change any more
 	files      fileSlot
 	sealed     atomic.Bool
 
-	entries      atomic.Int64 // Raft entries
+	entries      atomic.Int64 // Raft entries; of a compacted segment those that are left
 	size         atomic.Int64 // bytes of data, header included; the file may be preallocated further
 	nextOffset   atomic.Int64
 	maxTimestamp atomic.Int64 // ms; -1 while there is none
@@ -55,10 +56,13 @@ type segment struct {
 	indexCRC   uint32 // of the index's header and records so far
 	vouched    int64  // entries that the checkpoint vouched for when the log was opened
 	jitter     int64  // ms, taken off segment.ms
+
+	span    int64  // Raft entries that a compacted segment stands for
+	dataCRC uint32 // of a compacted segment's file, its entryMap excepted
 }
 
 func newSegment(dir string, baseOffset int64, h segmentHeader) *segment {
-	s := &segment{dir: dir, baseOffset: baseOffset, baseIndex: h.baseIndex, prevTerm: h.prevTerm}
+	s := &segment{dir: dir, baseOffset: baseOffset, baseIndex: h.baseIndex, prevTerm: h.prevTerm, compacted: h.compacted}
 	s.endTerm, s.indexCRC = h.prevTerm, headerChecksum(h.baseIndex)
 	s.headerSize = segmentHeaderSize
 	s.size.Store(s.headerSize)
@@ -85,7 +89,34 @@ func parseStem(name string) (int64, bool) {
 }
 
 // nextIndex is the Raft index after the last entry.
-func (s *segment) nextIndex() uint64 { return s.baseIndex + uint64(s.entries.Load()) }
+func (s *segment) nextIndex() uint64 { return s.baseIndex + uint64(s.raftEntries()) }
+
+// raftEntries is the number of Raft entries that the segment stands for.
+func (s *segment) raftEntries() int64 {
+	if s.compacted {
+		return s.span
+	}
+	return s.entries.Load()
+}
+
+// slotOf returns which index record is that of the segment's n-th Raft entry. Where compaction has
+// removed that, it is the next one's, or the number of records.
+func (s *segment) slotOf(h *handle, n int) (i int, there bool) {
+	if !s.compacted {
+		return n, true
+	}
+	entries := int(s.entries.Load())
+	i = sort.Search(entries, func(i int) bool { return h.index.ordinal(i) >= n })
+	return i, i < entries && h.index.ordinal(i) == n
+}
+
+// termOf is the term of the segment's n-th Raft entry.
+func (s *segment) termOf(h *handle, n int) uint64 {
+	if s.compacted {
+		return h.terms.at(n)
+	}
+	return uint64(h.index.at(n).term)
+}
 
 // put writes the next index record, n, which is published by raising entries.
 func (s *segment) put(h *handle, n int, x slot) {
@@ -139,13 +170,18 @@ func (s *segment) ordinalAtPos(h *handle, pos int64, entries int) int {
 	return sort.Search(entries, func(i int) bool { return int64(h.index.at(i).pos) >= pos })
 }
 
-// sizeFrom is the bytes of entry i and those after it, 0 where the files cannot be opened.
-func (s *segment) sizeFrom(i int) int64 {
+// sizeFrom is the bytes of the n-th Raft entry and those after it, 0 where the files cannot be
+// opened.
+func (s *segment) sizeFrom(n int) int64 {
 	h, err := s.acquire()
 	if err != nil {
 		return 0
 	}
 	defer h.free()
+	i, there := s.slotOf(h, n)
+	if !there && i == int(s.entries.Load()) {
+		return 0
+	}
 	return s.size.Load() - int64(h.index.at(i).pos)
 }
 

@@ -26,7 +26,7 @@ func (c *Checkpoint) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return frameCheckpoint(body), nil
+	return frameCheckpoint(c.format(), body), nil
 }
 
 // DecodeCheckpoint is Encode's inverse. It checks that the segments are a log that ends at the
@@ -46,17 +46,18 @@ func (c *Checkpoint) validate() error {
 	for i, s := range c.Segments {
 		sane := s.BaseOffset >= 0 && s.BaseIndex > 0 && s.Entries > 0 && s.Entries <= maxSegmentEntries &&
 			s.Size > segmentHeaderSize && s.Size <= maxSegmentBytes+mapSlack && s.NextOffset >= s.BaseOffset &&
-			s.Aborted >= 0 && s.Aborted <= s.Entries
+			s.Aborted >= 0 && s.Aborted <= s.Entries &&
+			(s.Span == 0 || s.Span >= s.Entries && s.Span <= maxSegmentEntries)
 		if i > 0 {
 			p := c.Segments[i-1]
-			sane = sane && s.BaseOffset == p.NextOffset && s.BaseIndex == p.BaseIndex+uint64(p.Entries) && s.PrevTerm == p.LastTerm && s.BaseOffset > p.BaseOffset
+			sane = sane && s.BaseOffset == p.NextOffset && s.BaseIndex == p.BaseIndex+uint64(p.raftEntries()) && s.PrevTerm == p.LastTerm && s.BaseOffset > p.BaseOffset
 		}
 		if !sane {
 			return fmt.Errorf("%w: segment %d of %d", errCheckpoint, i, len(c.Segments))
 		}
 	}
 	last := c.Segments[len(c.Segments)-1]
-	if last.BaseIndex+uint64(last.Entries) != c.Index+1 || last.LastTerm != c.Term {
+	if last.BaseIndex+uint64(last.raftEntries()) != c.Index+1 || last.LastTerm != c.Term {
 		return fmt.Errorf("%w: it ends at entry %d of term %d, its segments do not", errCheckpoint, c.Index, c.Term)
 	}
 	return nil
@@ -90,8 +91,12 @@ func (c *Checkpoint) Parts() []Part {
 }
 
 // OpenPart opens a file for sending. What the checkpoint describes of it stays readable,
-// whatever happens to the log.
+// whatever happens to the log. Compaction must be held off since it was described: see Hold.
 func (l *Log) OpenPart(p Part) (*os.File, error) {
+	segs := l.list()
+	if s := segs[segmentOfOffset(segs, p.BaseOffset)]; !p.Aborted && s.compacted && s.size.Load() != p.Size {
+		return nil, fmt.Errorf("segment at offset %d: %w", p.BaseOffset, errCompacted)
+	}
 	f, err := os.Open(p.file(l.dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("segment at offset %d: %w", p.BaseOffset, ErrNotFound)
@@ -105,7 +110,7 @@ func (l *Log) TailIndex(bytes int64) uint64 {
 	segs := l.list()
 	i := len(segs) - 1
 	for n := segs[i].size.Load(); i > 0; i-- {
-		if i < len(segs)-1 && n >= bytes {
+		if i < len(segs)-1 && n >= bytes || segs[i-1].compacted {
 			break
 		}
 		n += segs[i-1].size.Load()
@@ -114,10 +119,12 @@ func (l *Log) TailIndex(bytes int64) uint64 {
 }
 
 // same reports whether two states are of the same bytes: the checksum is of where every entry
-// lies, its offset and its term, and the same entry of the same term is the same in every replica.
+// lies, its offset and its term, and the same entry of the same term is the same in every replica
+// until it is compacted, which each replica does by itself.
 func (st segmentState) same(o segmentState) bool {
 	return st.BaseOffset == o.BaseOffset && st.BaseIndex == o.BaseIndex && st.PrevTerm == o.PrevTerm && st.Entries == o.Entries &&
-		st.Size == o.Size && st.NextOffset == o.NextOffset && st.LastTerm == o.LastTerm && st.IndexCRC == o.IndexCRC
+		st.Size == o.Size && st.NextOffset == o.NextOffset && st.LastTerm == o.LastTerm && st.IndexCRC == o.IndexCRC &&
+		st.Span == o.Span && st.DataCRC == o.DataCRC
 }
 
 // sealedAs returns the sealed segment that holds just what the state says.

@@ -23,13 +23,9 @@ type Retained struct {
 // tombstones and no delete horizon gets this one, ms, unless it is 0 (KIP-534). max bounds what the
 // batch may unpack to, bytes.
 func (r *Retainer) Retain(b Batch, max int, horizon int64, keep func(offset int64, key []byte, tombstone bool) bool) (Retained, error) {
-	payload := b.Payload()
-	if b.Codec() != None {
-		var err error
-		if r.unpacked, err = Decompress(b.Codec(), r.unpacked[:0], payload, max); err != nil {
-			return Retained{}, err
-		}
-		payload = r.unpacked
+	payload, err := r.unpack(b, max)
+	if err != nil {
+		return Retained{}, err
 	}
 	left, size, err := r.choose(b, payload, keep)
 	if err != nil {
@@ -48,6 +44,33 @@ func (r *Retainer) Retain(b Batch, max int, horizon int64, keep func(offset int6
 		left.Batch, err = r.rebuild(b, payload, left.Records, size, horizon)
 	}
 	return left, err
+}
+
+// Walk calls yield for every record until it returns false. max bounds what the batch may unpack
+// to, bytes.
+func (r *Retainer) Walk(b Batch, max int, yield func(offset int64, key []byte) bool) error {
+	p, err := r.unpack(b, max)
+	if err != nil {
+		return err
+	}
+	var f fields
+	for range b.NumRecords() {
+		if p, err = f.parse(p); err != nil {
+			return err
+		}
+		if !yield(b.BaseOffset()+int64(f.offsetDelta), f.key) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (r *Retainer) unpack(b Batch, max int) (p []byte, err error) {
+	if b.Codec() == None {
+		return b.Payload(), nil
+	}
+	r.unpacked, err = Decompress(b.Codec(), r.unpacked[:0], b.Payload(), max)
+	return r.unpacked, err
 }
 
 // choose asks for each record whether it stays, and returns the size of those that do.
