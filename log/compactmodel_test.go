@@ -166,7 +166,12 @@ func (c *changes) options() Compaction {
 
 func (c *changes) checkpoint(t testing.TB) {
 	t.Helper()
-	last := c.l.LastIndex()
+	c.checkpointAt(t, c.l.LastIndex())
+}
+
+// checkpointAt writes a checkpoint for a committed entry.
+func (c *changes) checkpointAt(t testing.TB, last uint64) {
+	t.Helper()
 	term, err := c.l.Term(last)
 	if err == nil {
 		err = c.l.WriteCheckpoint(Checkpoint{Index: last, Term: term, Producers: c.producers.Snapshot()})

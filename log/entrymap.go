@@ -164,10 +164,11 @@ func (s *segment) readMap(h *handle, b record.Batch) string {
 		return err.Error()
 	case m.sum != s.dataCRC:
 		return "not the data that the map of entries was made for"
+	case b.BaseOffset() != s.nextOffset.Load() || uint64(b.LeaderEpoch()) != m.terms[len(m.terms)-1].term:
+		return "a map of entries that does not belong here"
 	}
 	s.span, h.terms = m.span, m.terms
-	s.endTerm = m.terms[len(m.terms)-1].term
-	s.nextOffset.Store(b.BaseOffset())
+	s.endTerm = uint64(b.LeaderEpoch())
 	m.number(h.index)
 	s.indexCRC = h.index.checksum(int(s.entries.Load()))
 	s.size.Add(int64(len(b)))
