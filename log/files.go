@@ -293,7 +293,7 @@ func (s *segment) mapFiles(f *os.File, fresh bool) (_ *handle, err error) {
 		data.Unmap()
 		return nil, err
 	}
-	if !s.files.verified || h.index.volatile() && entries > 0 {
+	if !s.files.verified || h.index.volatile() {
 		if err = s.verifyIndex(h); err != nil {
 			data.Unmap()
 			h.index.close()
@@ -337,7 +337,7 @@ func (s *segment) verifyIndex(h *handle) error {
 			next = b.NextOffset()
 		}
 	}
-	if s.compacted {
+	if s.span > 0 { // else the map is still to come
 		m, err := s.entryMap(h)
 		if err != nil {
 			return err

@@ -61,7 +61,7 @@ func (s *logStore) LastIndex() (uint64, error) {
 // To a leader's Raft the log begins with its tail: a follower that needs more gets the segment
 // files. The tail is so long that a follower which merely lags is not taken for one.
 func (s *logStore) GetLog(index uint64, out *raft.Log) error {
-	if s.ships != nil && index < s.fed() && index+1 < s.log.TailIndex(s.tail) && index < s.applied() && s.ships() {
+	if s.compacted(index) && s.leads() || s.ships != nil && index < s.fed() && index+1 < s.log.TailIndex(s.tail) && index < s.applied() && s.ships() {
 		return raft.ErrLogNotFound
 	}
 	e, release, err := s.log.Entry(index)
@@ -74,12 +74,17 @@ func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 		return err
 	}
 	*out = raft.Log{Index: e.Index, Term: e.Term, Type: raftType(e.Kind)}
-	if e.Kind != log.KindData {
+	if e.Kind != log.KindData && e.Kind != log.KindRemoved {
 		out.Data = bytes.Clone(e.Data)
 	}
 	release()
 	return nil
 }
+
+// compacted reports whether an entry is not what it was, so that no follower may get it by itself.
+// The last one of a compacted segment counts as there: Raft asks for the term of the entry before
+// those that it sends, and where it wants to send that one, compaction has left all that matters.
+func (s *logStore) compacted(index uint64) bool { return index+1 < s.log.Dense() }
 
 // getDamaged answers for an entry that cannot be read, of which the index knows the term. Raft
 // would panic over an error; so the state machine fails on it, and the replica stops.
@@ -103,7 +108,7 @@ func (s *logStore) load(l *raft.Log) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.Term != l.Term || e.Kind != log.KindData {
+	if e.Term != l.Term || e.Kind != log.KindData || s.compacted(l.Index) {
 		release()
 		return nil, fmt.Errorf("entry %d of term %d: %w", l.Index, l.Term, log.ErrNotFound)
 	}
@@ -233,7 +238,7 @@ func kindOf(l *raft.Log) (log.Kind, error) {
 
 func raftType(k log.Kind) raft.LogType {
 	switch k {
-	case log.KindNoop:
+	case log.KindNoop, log.KindRemoved:
 		return raft.LogNoop
 	case log.KindBarrier:
 		return raft.LogBarrier

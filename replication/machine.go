@@ -230,11 +230,11 @@ func (m *machine) meta() *raft.SnapshotMeta {
 	return m.asSnapshot()
 }
 
-// shipment is the state for a follower that is far behind.
+// shipment is the state for a follower that is far behind. Nothing is compacted until it is closed.
 func (m *machine) shipment() (*raft.SnapshotMeta, *shipment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.asSnapshot(), &shipment{checkpoint: m.describe(), log: m.log}
+	return m.asSnapshot(), &shipment{checkpoint: m.describe(), log: m.log, release: m.log.Hold()}
 }
 
 // asSnapshot is meta for who holds mu.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -39,13 +40,18 @@ var errLedNoMore = fmt.Errorf("transfer of segments: %w", ErrNotLeader)
 type shipment struct {
 	checkpoint log.Checkpoint
 	log        *log.Log
+	release    func() // of the hold on the log's files
+	closed     sync.Once
 }
 
 // Read returns no bytes: the segment files do not pass through Raft.
 func (*shipment) Read([]byte) (int, error) { return 0, io.EOF }
 
-// Close does nothing.
-func (*shipment) Close() error { return nil }
+// Close lets the log's files be compacted again.
+func (s *shipment) Close() error {
+	s.closed.Do(s.release)
+	return nil
+}
 
 // shipper sends a replica's segments, as long as it leads.
 type shipper struct {

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"io"
 
 	"github.com/hashicorp/raft"
@@ -29,7 +30,7 @@ func (snapshots) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration
 func (s snapshots) Open(string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	meta, sh := s.machine.shipment()
 	if meta == nil {
-		return nil, nil, errNoSnapshots
+		return nil, nil, errors.Join(errNoSnapshots, sh.Close())
 	}
 	return meta, sh, nil
 }
