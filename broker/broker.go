@@ -102,6 +102,7 @@ type Broker struct {
 
 	producerIDs producerIDs
 	disk        *disk
+	cleaner     cleaner
 	advertise   *advertiser
 	apis        *protocol.Table
 	server      *protocol.Server
@@ -337,6 +338,7 @@ func (b *Broker) openPartitions() {
 	wake()
 	b.background.Go(func() { b.openLoop(opened) })
 	b.background.Go(b.retentionLoop)
+	b.background.Go(b.cleanLoop)
 	b.background.Go(b.preferLeaders)
 	b.background.Go(func() {
 		every(b.ctx, b.interval("transaction.abort.timed.out.transaction.cleanup.interval.ms"), b.txns.AbortTimedOut)

@@ -15,7 +15,7 @@ import (
 func (b *Broker) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), b.errorCodes)
-	for _, a := range []area{nodeMetrics, requestMetrics, partitionMetrics, groupMetrics, transactionMetrics} {
+	for _, a := range []area{nodeMetrics, requestMetrics, partitionMetrics, compactionMetrics, groupMetrics, transactionMetrics} {
 		r.MustRegister(&collector{b, a})
 	}
 	return r

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sort"
 )
@@ -62,7 +63,7 @@ func (l *Log) Compact(o Compaction) (Compacted, error) {
 	if unsettled {
 		return Compacted{}, errUnsettled
 	}
-	segs, err := l.compactable(o.Limit, o.MinLag)
+	segs, err := l.compactable(o.Limit, o.MinLag, l.checkpointed.Load())
 	if err != nil || len(segs) == 0 {
 		return Compacted{}, err
 	}
@@ -85,8 +86,9 @@ func (l *Log) Compact(o Compaction) (Compacted, error) {
 	return c.done, nil
 }
 
-// compactable returns the leading segments that compaction may touch.
-func (l *Log) compactable(limit, minLag int64) ([]*segment, error) {
+// compactable returns the leading segments that compaction may touch when a checkpoint speaks of an
+// entry.
+func (l *Log) compactable(limit, minLag int64, checkpoint uint64) ([]*segment, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.check(); err != nil {
@@ -100,7 +102,7 @@ func (l *Log) compactable(limit, minLag int64) ([]*segment, error) {
 	n := 0
 	for _, s := range segs[:len(segs)-1] {
 		young := minLag > 0 && now-s.maxTimestamp.Load() < minLag
-		if !s.sealed.Load() || s.nextOffset.Load() > limit || s.nextIndex() > l.checkpointed.Load()+1 || young {
+		if !s.sealed.Load() || s.nextOffset.Load() > limit || s.nextIndex()-1 > checkpoint || young {
 			break
 		}
 		n++
@@ -128,10 +130,11 @@ func (d Dirt) Ratio() float64 {
 	return float64(d.Dirty) / float64(d.Clean+d.Dirty)
 }
 
-// Dirt looks at the segments that a compaction with this limit and lag would touch.
+// Dirt looks at the segments that a compaction with this limit and lag, after a checkpoint, would
+// touch.
 func (l *Log) Dirt(limit, minLag int64) Dirt {
 	d := Dirt{Since: -1}
-	segs, err := l.compactable(limit, minLag)
+	segs, err := l.compactable(limit, minLag, math.MaxUint64)
 	if err != nil || len(segs) == 0 {
 		return d
 	}

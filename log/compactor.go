@@ -42,9 +42,13 @@ func newCompactor(l *Log, o Compaction) *compactor {
 	return c
 }
 
+// pace is called before so many bytes are read or written.
 func (c *compactor) pace(n int) error {
-	if c.o.Pace == nil {
-		return nil
+	c.log.mu.Lock()
+	err := c.log.check()
+	c.log.mu.Unlock()
+	if err != nil || c.o.Pace == nil {
+		return err
 	}
 	return c.o.Pace(n)
 }

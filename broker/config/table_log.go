@@ -58,18 +58,18 @@ var logSettings = []Setting{
 
 // cleanerSettings are compaction's.
 var cleanerSettings = []Setting{
-	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
-		Why: notCompacted, Doc: "How long compaction rests when no log needs it."},
-	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
-		Why: notCompacted, Doc: "The default of delete.retention.ms."},
-	{Name: "log.cleaner.enable", Type: Boolean, Default: "true", Effect: Accepted,
-		Why: notCompacted, Doc: "Whether compaction runs."},
-	{Name: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), Update: ClusterWide, Effect: Accepted,
-		Why: notCompacted, Doc: "The default of max.compaction.lag.ms."},
-	{Name: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", Valid: fraction(), Update: ClusterWide, Effect: Accepted,
-		Why: notCompacted, Doc: "The default of min.cleanable.dirty.ratio."},
-	{Name: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted,
-		Why: notCompacted, Doc: "The default of min.compaction.lag.ms."},
+	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Valid: atLeast(0), Update: ClusterWide,
+		Doc: "How long compaction rests when no log needs it."},
+	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), Update: ClusterWide,
+		Doc: "The default of delete.retention.ms."},
+	{Name: "log.cleaner.enable", Type: Boolean, Default: "true",
+		Doc: "Whether compaction runs."},
+	{Name: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), Update: ClusterWide,
+		Doc: "The default of max.compaction.lag.ms."},
+	{Name: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", Valid: fraction(), Update: ClusterWide,
+		Doc: "The default of min.cleanable.dirty.ratio."},
+	{Name: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), Update: ClusterWide,
+		Doc: "The default of min.compaction.lag.ms."},
 }
 
 // topicDefaultSettings decide what a new topic is like.

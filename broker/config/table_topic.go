@@ -4,7 +4,6 @@ package config
 const (
 	everyRecordSynced  = "every acknowledged record is on the disks of a majority already, before it is acknowledged"
 	noTiering          = "there is no tiered storage: all segments are kept on local disks"
-	notCompacted       = "topics are not compacted yet: one whose cleanup.policy is compact keeps every record"
 	noConsumerProtocol = "the consumer protocol (KIP-848) is not served yet"
 	noThrottle         = "moving replicas is not throttled by lists of replicas"
 )
@@ -21,7 +20,7 @@ func from(name string) []Synonym { return []Synonym{{Name: name}} }
 // topicSettings are all that Kafka 4.3 documents for topics.
 var topicSettings = []Setting{
 	{Name: "cleanup.policy", Type: List, Default: "delete", Valid: eachOf("compact", "delete"), From: from("log.cleanup.policy"),
-		Doc: "What happens to old records: `delete` removes segments that retention.ms or retention.bytes let go, `compact` keeps the last record of each key, both do both, and an empty list keeps everything. Topics are not compacted yet: `compact` alone keeps every record."},
+		Doc: "What happens to old records: `delete` removes segments that retention.ms or retention.bytes let go, `compact` keeps the last record of each key, both do both, and an empty list keeps everything."},
 	{Name: "compression.gzip.level", Type: Int, Default: "-1", Valid: betweenOr(1, 9, -1), From: from("compression.gzip.level"),
 		Doc: "The level at which the broker compresses when compression.type is `gzip`; -1 is gzip's own default."},
 	{Name: "compression.lz4.level", Type: Int, Default: "9", Valid: between(1, 17), From: from("compression.lz4.level"),
@@ -30,8 +29,8 @@ var topicSettings = []Setting{
 		Doc: "How batches are stored: `producer` keeps what the producer sent, `uncompressed` unpacks, a codec's name recompresses batches that arrive in another one."},
 	{Name: "compression.zstd.level", Type: Int, Default: "3", Valid: between(-131072, 22), From: from("compression.zstd.level"),
 		Doc: "The level at which the broker compresses when compression.type is `zstd`."},
-	{Name: "delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), From: from("log.cleaner.delete.retention.ms"), Effect: Accepted,
-		Why: notCompacted, Doc: "How long a compacted topic keeps the marker of a deleted key, so that readers that started before it was written still see it."},
+	{Name: "delete.retention.ms", Type: Long, Default: "86400000", Valid: atLeast(0), From: from("log.cleaner.delete.retention.ms"),
+		Doc: "How long a compacted topic keeps the marker of a deleted key, so that readers that started before it was written still see it."},
 	{Name: "file.delete.delay.ms", Type: Long, Default: "60000", Valid: atLeast(0), From: from("log.segment.delete.delay.ms"), Effect: Accepted,
 		Why: "files are unlinked at once; a reader that still has one open goes on reading it",
 		Doc: "How long a removed segment's files stay in the file system."},
@@ -49,8 +48,8 @@ var topicSettings = []Setting{
 		Why: noTiering, Doc: "The size up to which a tiered topic keeps segments locally; -2 means retention.bytes."},
 	{Name: "local.retention.ms", Type: Long, Default: "-2", Valid: atLeast(-2), From: from("log.local.retention.ms"), Effect: Accepted,
 		Why: noTiering, Doc: "How long a tiered topic keeps segments locally; -2 means retention.ms."},
-	{Name: "max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), From: from("log.cleaner.max.compaction.lag.ms"), Effect: Accepted,
-		Why: notCompacted, Doc: "The longest that a record of a compacted topic may stay out of reach of compaction."},
+	{Name: "max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), From: from("log.cleaner.max.compaction.lag.ms"),
+		Doc: "The longest that a record of a compacted topic may stay out of reach of compaction."},
 	{Name: "max.message.bytes", Type: Int, Default: "1048588", Valid: atLeast(0), From: from("message.max.bytes"),
 		Doc: "The largest batch, as stored, that is taken; a larger one is answered MESSAGE_TOO_LARGE."},
 	{Name: "message.timestamp.after.max.ms", Type: Long, Default: "3600000", Valid: atLeast(0), From: from("log.message.timestamp.after.max.ms"),
@@ -59,10 +58,10 @@ var topicSettings = []Setting{
 		Doc: "How far a producer's timestamp may lie in the past; beyond it the batch is answered INVALID_TIMESTAMP. Without effect with LogAppendTime."},
 	{Name: "message.timestamp.type", Type: String, Default: "CreateTime", Valid: oneOf("CreateTime", "LogAppendTime"), From: from("log.message.timestamp.type"),
 		Doc: "Whether a record bears the producer's time or the time at which the leader appended it."},
-	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Valid: fraction(), From: from("log.cleaner.min.cleanable.ratio"), Effect: Accepted,
-		Why: notCompacted, Doc: "The share of the log that must be uncompacted before compaction begins; smaller saves disk and costs work."},
-	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), From: from("log.cleaner.min.compaction.lag.ms"), Effect: Accepted,
-		Why: notCompacted, Doc: "The shortest time for which a record of a compacted topic stays as it was written."},
+	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Valid: fraction(), From: from("log.cleaner.min.cleanable.ratio"),
+		Doc: "The share of the log that must be uncompacted before compaction begins; smaller saves disk and costs work."},
+	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Valid: atLeast(0), From: from("log.cleaner.min.compaction.lag.ms"),
+		Doc: "The shortest time for which a record of a compacted topic stays as it was written."},
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Valid: atLeast(1), From: from("min.insync.replicas"),
 		Doc: "How many replicas must be in sync for a produce with acks=all to be taken, and hold it when it is answered; a majority of the replicas always does."},
 	{Name: "preallocate", Type: Boolean, Default: "false", From: from("log.preallocate"), Effect: Accepted,

@@ -66,6 +66,9 @@ func (v *Values) Topic(overrides map[string]string) TopicConfig {
 			c.Cleanup |= CleanupCompact
 		}
 	}
+	if c.Cleanup.Compacts() {
+		c.SegmentMs = min(c.SegmentMs, c.MaxCompactionLag) // what takes writes is not compacted (KIP-354)
+	}
 	switch c.Compression {
 	case "gzip", "lz4", "zstd":
 		c.CompressionLevel = int(r.num("compression." + c.Compression + ".level"))

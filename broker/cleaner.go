@@ -1,0 +1,153 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"quorumlog/broker/config"
+	"quorumlog/log"
+	"quorumlog/replication"
+)
+
+// cleaner compacts the replicas here, one at a time. All but the counters belongs to one goroutine.
+type cleaner struct {
+	b      *Broker
+	failed map[replicaKey]time.Time // when a compaction last failed
+	pacer  pacer
+
+	dirtiest                               atomic.Uint64 // the largest dirty ratio at the last look, in millionths
+	waiting                                atomic.Int64  // logs to compact at the last look
+	lastRun                                atomic.Int64  // when one last ended, Unix ms; 0 before the first
+	runs, failures, read, written, dropped atomic.Int64
+}
+
+// cleanPause is how long a log is left alone after its compaction failed.
+const cleanPause = time.Minute
+
+// cleanLoop compacts what has to be, the dirtiest log first, and rests where there is nothing.
+func (b *Broker) cleanLoop() {
+	if !b.settings.Bool("log.cleaner.enable") {
+		return
+	}
+	c := &b.cleaner
+	c.b, c.failed = b, map[replicaKey]time.Time{}
+	for b.ctx.Err() == nil {
+		if x := c.choose(); x != nil && !b.disk.full() {
+			c.clean(x)
+			continue
+		}
+		select {
+		case <-b.ctx.Done():
+		case <-time.After(time.Duration(b.settings.Int("log.cleaner.backoff.ms")) * time.Millisecond):
+		}
+	}
+}
+
+// choose returns the log that needs compaction most, nil for none.
+func (c *cleaner) choose() (most *replica) {
+	now := c.b.now()
+	best, dirtiest, waiting := 0.0, 0.0, int64(0)
+	for _, x := range c.b.replicas.list() {
+		p, s := x.partition(), x.settings()
+		if p == nil || !s.Cleanup.Compacts() {
+			continue
+		}
+		d := p.Dirt(s.MinCompactionLag)
+		dirtiest = max(dirtiest, d.Ratio())
+		if !worthCleaning(d, s, now.UnixMilli()) {
+			continue
+		}
+		waiting++
+		if t, failed := c.failed[x.key]; failed && time.Since(t) < cleanPause {
+			continue
+		}
+		if most == nil || d.Ratio() > best {
+			most, best = x, d.Ratio()
+		}
+	}
+	c.dirtiest.Store(uint64(dirtiest * 1e6))
+	c.waiting.Store(waiting)
+	return most
+}
+
+// worthCleaning reports whether a log is dirty enough, or has waited for long enough.
+func worthCleaning(d log.Dirt, s config.TopicConfig, now int64) bool {
+	return d.Dirty > 0 && (d.Ratio() > s.MinCleanableRatio || now-d.Since > s.MaxCompactionLag)
+}
+
+// clean compacts one log, in as many passes as its keys need.
+func (c *cleaner) clean(x *replica) {
+	p, s := x.partition(), x.settings()
+	if p == nil {
+		return
+	}
+	begin := time.Now()
+	var total log.Compacted
+	var err error
+	for more := true; more && err == nil; {
+		var done log.Compacted
+		done, err = p.Compact(log.Compaction{
+			MinLag: s.MinCompactionLag, DeleteRetention: s.DeleteRetentionMs,
+			MapBytes: int(c.b.settings.Int("log.cleaner.dedupe.buffer.size")), Pace: c.pace,
+		})
+		total.Read, total.Written, total.Freed = total.Read+done.Read, total.Written+done.Written, total.Freed+done.Freed
+		c.read.Add(done.Read)
+		c.written.Add(done.Written)
+		c.dropped.Add(max(done.Freed, 0))
+		more = done.More
+	}
+	c.runs.Add(1)
+	c.lastRun.Store(c.b.now().UnixMilli())
+	log := c.b.log.With("topic", x.topic, "partition", x.key.partition)
+	switch {
+	case err == nil:
+		delete(c.failed, x.key)
+		log.Info("log compacted", "read_bytes", total.Read, "written_bytes", total.Written, "freed_bytes", total.Freed, "took", time.Since(begin))
+		return
+	case errors.Is(err, replication.ErrNotNow), errors.Is(err, replication.ErrUnavailable), c.b.ctx.Err() != nil:
+		log.Debug("log not compacted now", "err", err)
+	default:
+		c.failures.Add(1)
+		log.Warn("log not compacted; it stays as it was, and is tried again", "err", err)
+	}
+	c.failed[x.key] = time.Now()
+}
+
+var errDiskFull = errors.New("the disk is nearly full")
+
+// pace lets compaction read or write so many bytes, once it is time to.
+func (c *cleaner) pace(bytes int) error {
+	if c.b.disk.full() {
+		return errDiskFull
+	}
+	return c.pacer.wait(c.b.ctx, bytes, c.b.settings.Float("log.cleaner.io.max.bytes.per.second"))
+}
+
+// pacer spreads bytes over time.
+type pacer struct{ next time.Time }
+
+// pacerSlack is how far ahead of its rate a pacer may be before it sleeps: timers are not finer.
+const pacerSlack = 10 * time.Millisecond
+
+// wait returns when so many bytes more are within the rate, bytes a second, or ctx ends.
+func (p *pacer) wait(ctx context.Context, bytes int, rate float64) error {
+	now := time.Now()
+	if p.next.Before(now) {
+		p.next = now
+	}
+	p.next = p.next.Add(min(time.Duration(float64(bytes)/rate*float64(time.Second)), time.Hour))
+	ahead := p.next.Sub(now)
+	if ahead < pacerSlack {
+		return ctx.Err()
+	}
+	t := time.NewTimer(ahead)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
