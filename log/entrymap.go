@@ -95,7 +95,7 @@ func parseEntryMap(b []byte, batches int) (entryMap, error) {
 	}
 	m.sum, b = binary.BigEndian.Uint32(b), b[4:]
 	last := termStart{}
-	for range number(uint64(m.span)) {
+	for range number(uint64(len(b) / 2)) {
 		last = termStart{last.ordinal + int(number(uint64(m.span))), last.term + number(1<<31-1)}
 		m.terms = append(m.terms, last)
 	}

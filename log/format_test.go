@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/hex"
+	"reflect"
 	"testing"
 )
 
@@ -16,12 +17,14 @@ func TestBytesOnDisk(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		"segment header": {segmentHeader{baseIndex: 7, prevTerm: 3}.append(nil, 12), goldenSegment},
-		"configuration":  {appendControl(nil, 12, 3, controlKind+int16(KindConfiguration), []byte("members")), goldenControl},
-		"index":          {x.body.Load().mem[:48], goldenIndex},
-		"time index":     {encodeTimes([]timeEntry{{1000, 0}, {2000, 9}}), goldenTimes},
-		"aborted":        {AbortedTransaction{5, 100, 107, 90}.append(appendAbortedHeader(nil, 12)), goldenAborted},
-		"checkpoint":     {frameCheckpoint(checkpointFormat, []byte(`{"index":3}`)), goldenCheckpoint},
+		"segment header":   {segmentHeader{baseIndex: 7, prevTerm: 3}.append(nil, 12), goldenSegment},
+		"compacted header": {segmentHeader{baseIndex: 7, prevTerm: 3, compacted: true}.append(nil, 12), goldenCompacted},
+		"map of entries":   {goldenEntryMap().encode(), goldenMap},
+		"configuration":    {appendControl(nil, 12, 3, controlKind+int16(KindConfiguration), []byte("members")), goldenControl},
+		"index":            {x.body.Load().mem[:48], goldenIndex},
+		"time index":       {encodeTimes([]timeEntry{{1000, 0}, {2000, 9}}), goldenTimes},
+		"aborted":          {AbortedTransaction{5, 100, 107, 90}.append(appendAbortedHeader(nil, 12)), goldenAborted},
+		"checkpoint":       {frameCheckpoint(checkpointFormat, []byte(`{"index":3}`)), goldenCheckpoint},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
@@ -29,7 +32,64 @@ func TestBytesOnDisk(t *testing.T) {
 	}
 }
 
+// goldenEntryMap is of eight entries of three terms, of which the second, third and sixth are there.
+func goldenEntryMap() *entryMap {
+	m := &entryMap{sum: 0x01020304}
+	for n, term := range []uint64{3, 3, 3, 4, 300, 300, 300, 300} {
+		m.terms.begin(n, term)
+	}
+	for _, n := range []int{1, 2, 5} {
+		m.keep(n)
+	}
+	m.span = 8
+	return m
+}
+
+func TestEntryMapTellsWhatWasPutIn(t *testing.T) {
+	m, err := parseEntryMap(goldenEntryMap().encode(), 3)
+	if err != nil || !reflect.DeepEqual(&m, goldenEntryMap()) {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	for n, want := range []uint64{3, 3, 3, 4, 300, 300, 300, 300} {
+		if got := m.terms.at(n); got != want {
+			t.Errorf("entry %d is of term %d, want %d", n, got, want)
+		}
+	}
+	x := &index{}
+	x.inMemory()
+	for i := range 3 {
+		x.put(i, slot{kind: KindData})
+	}
+	m.number(x)
+	for i, want := range []int{1, 2, 5} {
+		if got := x.ordinal(i); got != want || x.at(i).kind != KindData {
+			t.Errorf("batch %d is entry %d, want %d", i, got, want)
+		}
+	}
+	if _, err := parseEntryMap(goldenEntryMap().encode(), 4); err == nil {
+		t.Error("a map of three batches was taken for one of four")
+	}
+}
+
+func FuzzParseEntryMap(f *testing.F) {
+	f.Add(goldenEntryMap().encode(), 3)
+	f.Fuzz(func(t *testing.T, b []byte, batches int) {
+		m, err := parseEntryMap(b, batches)
+		if err != nil {
+			return
+		}
+		again, err := parseEntryMap(m.encode(), batches)
+		if err != nil || !reflect.DeepEqual(m, again) {
+			t.Fatalf("%+v, again %+v, %v", m, again, err)
+		}
+		m.terms.at(int(m.span) - 1)
+	})
+}
+
 const (
+	goldenCompacted = "000000000000000c0000004e0000000302af9650540020ffffffff0000000000000000" +
+		"0000000000000000ffffffffffffffffffffffffffff000000013800000008000000642400020000000000000007000000000000000300"
+	goldenMap     = "0801020304030003030101a80201020201"
 	goldenSegment = "000000000000000c0000004e0000000302be2d56290020ffffffff0000000000000000" +
 		"0000000000000000ffffffffffffffffffffffffffff000000013800000008000000642400010000000000000007000000000000000300"
 	goldenControl = "000000000000000c00000043000000030297b8a8680020ffffffff0000000000000000" +

@@ -236,8 +236,8 @@ func shippedBy(c *cluster) (n int64) {
 
 func TestTransferIsRefusedInALaterTerm(t *testing.T) {
 	c := newCluster(t, 4*time.Second)
+	c.settled() // all three know of the leader's term
 	lead := c.leader()
-	mustAppend(t, lead, batchOf("x"))
 	follower := c.replicas[lead.node.ID%3+1]
 	h := shipHeader{term: 1, group: "g-0", leader: "9/disk-9", address: "9"}
 	here, there := net.Pipe()
