@@ -21,7 +21,7 @@ func TestCompactionKeepsWhatReadersNeed(t *testing.T) {
 		c := newChanges(t, seed, memoryDir(t))
 		for round := range 6 {
 			c.grow(t, 20+c.rnd.IntN(120))
-			o := c.options()
+			o := c.options(t)
 			if c.rnd.IntN(3) == 0 {
 				c.now += testRetention
 			}
@@ -30,7 +30,7 @@ func TestCompactionKeepsWhatReadersNeed(t *testing.T) {
 				t.Fatalf("seed %d, round %d: %v", seed, round, err)
 			}
 			c.came()
-			if err := c.verify(); err != nil {
+			if err := c.verify(t); err != nil {
 				t.Fatalf("seed %d, round %d: %v", seed, round, err)
 			}
 			if c.l.list()[0].compacted {
@@ -40,14 +40,14 @@ func TestCompactionKeepsWhatReadersNeed(t *testing.T) {
 			}
 			if c.rnd.IntN(2) == 0 {
 				c.reopen(t) // with the checkpoint from before
-				if err := c.verify(); err != nil {
+				if err := c.verify(t); err != nil {
 					t.Fatalf("seed %d, round %d, opened again: %v", seed, round, err)
 				}
 			}
 			c.checkpoint(t)
 			if c.rnd.IntN(2) == 0 {
 				c.reopen(t)
-				if err := c.verify(); err != nil || c.l.Recovered().Scanned > 0 {
+				if err := c.verify(t); err != nil || c.l.Recovered().Scanned > 0 {
 					t.Fatalf("seed %d, round %d, opened with a checkpoint: %v, %d bytes read", seed, round, err, c.l.Recovered().Scanned)
 				}
 			}
@@ -57,7 +57,7 @@ func TestCompactionKeepsWhatReadersNeed(t *testing.T) {
 					os.Remove(s.path(timeSuffix))
 				}
 				c.reopen(t)
-				if err := c.verify(); err != nil {
+				if err := c.verify(t); err != nil {
 					t.Fatalf("seed %d, round %d, without indexes: %v", seed, round, err)
 				}
 			}
@@ -74,7 +74,7 @@ func TestCompactionGoesOnWhereTheMapWasFull(t *testing.T) {
 	c.checkpoint(t)
 	passes := 0
 	for more := true; more; passes++ {
-		o := c.options()
+		o := c.options(t)
 		o.MapBytes = 1
 		done, err := c.l.Compact(o)
 		if err != nil {
@@ -82,7 +82,7 @@ func TestCompactionGoesOnWhereTheMapWasFull(t *testing.T) {
 		}
 		more = done.More
 		c.came()
-		if err := c.verify(); err != nil {
+		if err := c.verify(t); err != nil {
 			t.Fatalf("pass %d: %v", passes, err)
 		}
 		c.checkpoint(t)
@@ -108,7 +108,7 @@ func TestSmallSegmentsBecomeOne(t *testing.T) {
 		c.produceKey(t, "key1")
 	}
 	c.compact(t)
-	if err := c.verify(); err != nil {
+	if err := c.verify(t); err != nil {
 		t.Fatal(err)
 	}
 	if after := c.l.Segments(); after > before/2 {
@@ -140,7 +140,7 @@ func TestCrashAtEveryStepOfACompactionLosesNothing(t *testing.T) {
 			c := crashable(t, filepath.Join(root, "topic", "0"))
 			rnd := rand.New(rand.NewPCG(uint64(at), uint64(luck)))
 			n, name := 0, ""
-			o := c.options()
+			o := c.options(t)
 			o.step = func(op string) error {
 				if n++; n <= at {
 					return nil
@@ -166,13 +166,13 @@ func TestCrashAtEveryStepOfACompactionLosesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.reopen(t)
-			if err := c.verify(); err != nil {
+			if err := c.verify(t); err != nil {
 				t.Fatalf("luck %d, crash before %q (%d): %v", luck, name, at, err)
 			}
 			c.checkpoint(t)
 			c.grow(t, 20)
 			c.compact(t)
-			if err := errors.Join(c.verify(), c.verifyClean(c.l.clean.Load())); err != nil {
+			if err := errors.Join(c.verify(t), c.verifyClean(c.l.clean.Load())); err != nil {
 				t.Fatalf("luck %d, after a crash before %q (%d): %v", luck, name, at, err)
 			}
 			c.l.Close()

@@ -44,6 +44,8 @@ type changes struct {
 	seqs    map[int64]int32
 	latest  map[int64]int64 // a producer's last batch: its base offset
 
+	later []AbortedTransaction // since the last checkpoint, in the order of their markers
+
 	producers *Producers
 }
 
@@ -134,6 +136,9 @@ func (c *changes) endTransaction(t testing.TB) {
 		w.Add(record.Record{Timestamp: c.now, Key: binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(typ)), Value: []byte{0, 0, 0, 0, 0, 1}})
 		c.records = append(c.records, written{Record: record.Record{Offset: c.m.next, Timestamp: c.now}, txn: n, marker: true})
 		delete(c.open, id)
+		if x.abort {
+			c.later = append(c.later, AbortedTransaction{ProducerID: id, First: x.first, Last: x.last, Stable: min(c.stable(), x.last+1)})
+		}
 		c.append(t, KindData, w.Build())
 		return
 	}
@@ -148,20 +153,20 @@ func (c *changes) stable() int64 {
 	return limit
 }
 
-func (c *changes) aborted() (out []AbortedTransaction) {
-	for _, x := range c.txns {
-		if x.abort {
-			out = append(out, AbortedTransaction{ProducerID: x.producer, First: x.first, Last: x.last})
-		}
+func (c *changes) aborted(t testing.TB, from int64) []AbortedTransaction {
+	t.Helper()
+	stored, err := c.l.Aborted(from, c.m.next)
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.SortFunc(out, func(a, b AbortedTransaction) int { return int(a.First - b.First) })
-	return out
+	return MergeAborted(stored, c.later)
 }
 
 const testRetention = 60_000
 
-func (c *changes) options() Compaction {
-	return Compaction{Limit: c.stable(), DeleteRetention: testRetention, MapBytes: 1 << 20, Producers: c.producers.Snapshot(), Aborted: c.aborted()}
+func (c *changes) options(t testing.TB) Compaction {
+	t.Helper()
+	return Compaction{Limit: c.stable(), DeleteRetention: testRetention, MapBytes: 1 << 20, Producers: c.producers.Snapshot(), Aborted: c.aborted(t, 0)}
 }
 
 func (c *changes) checkpoint(t testing.TB) {
@@ -174,18 +179,19 @@ func (c *changes) checkpointAt(t testing.TB, last uint64) {
 	t.Helper()
 	term, err := c.l.Term(last)
 	if err == nil {
-		err = c.l.WriteCheckpoint(Checkpoint{Index: last, Term: term, Producers: c.producers.Snapshot()})
+		err = c.l.WriteCheckpoint(Checkpoint{Index: last, Term: term, Producers: c.producers.Snapshot(), Aborted: c.later})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.later = nil
 }
 
 // compact compacts all that may be, between two checkpoints.
 func (c *changes) compact(t testing.TB) Compacted {
 	t.Helper()
 	c.checkpoint(t)
-	done, err := c.l.Compact(c.options())
+	done, err := c.l.Compact(c.options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,9 +236,10 @@ func (c *changes) read(from int64) (got []written, heads map[int64]int32, err er
 }
 
 // verify compares what readers see with what was written.
-func (c *changes) verify() error {
+func (c *changes) verify(t testing.TB) error {
+	t.Helper()
 	for _, from := range []int64{0, c.m.next / 3, c.m.next - 1, c.rnd.Int64N(c.m.next), c.rnd.Int64N(c.m.next)} {
-		if err := c.verifyFrom(max(from, 0)); err != nil {
+		if err := c.verifyFrom(t, max(from, 0)); err != nil {
 			return fmt.Errorf("from offset %d: %w", from, err)
 		}
 	}
@@ -248,7 +255,7 @@ func (c *changes) verify() error {
 	return c.m.verifyIndexes(c.l)
 }
 
-func (c *changes) verifyFrom(from int64) error {
+func (c *changes) verifyFrom(t testing.TB, from int64) error {
 	got, heads, err := c.read(from)
 	if err != nil {
 		return err
@@ -272,9 +279,34 @@ func (c *changes) verifyFrom(from int64) error {
 			return fmt.Errorf("offset %d is there, the marker of its transaction at %d is not", i, c.txns[r.txn].last)
 		}
 	}
+	if err := c.verifyAborted(got, there, from, c.aborted(t, from)); err != nil {
+		return err
+	}
 	for id, base := range c.latest {
 		if seq, ok := heads[base]; !ok && base >= from || ok && seq != c.seqs[id]-1 {
 			return fmt.Errorf("the last batch of producer %d at %d is missing, or has another sequence: %d, want %d", id, base, seq, c.seqs[id]-1)
+		}
+	}
+	return nil
+}
+
+// verifyAborted checks what a reader of committed transactions is told: of every one that was
+// aborted and has records left, and of none without its marker, as that ends it for the reader.
+func (c *changes) verifyAborted(got []written, there map[int64]bool, from int64, aborted []AbortedTransaction) error {
+	for _, a := range aborted {
+		if a.Last >= from && !there[a.Last] {
+			return fmt.Errorf("the transaction %+v has no marker", a)
+		}
+	}
+	for _, r := range got {
+		want := c.records[r.Offset]
+		if want.marker || want.txn < 0 || !c.txns[want.txn].abort {
+			continue
+		}
+		if x := c.txns[want.txn]; !slices.ContainsFunc(aborted, func(a AbortedTransaction) bool {
+			return a.ProducerID == x.producer && a.First <= r.Offset && r.Offset <= a.Last
+		}) {
+			return fmt.Errorf("offset %d belongs to an aborted transaction of producer %d that is not told of", r.Offset, x.producer)
 		}
 	}
 	return nil

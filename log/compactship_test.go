@@ -78,13 +78,13 @@ func TestACompactedLogTravelsWhole(t *testing.T) {
 	there := *c
 	there.dir = own.Dir()
 	there.l = mustOpen(t, own.Dir(), c.opts)
-	if err := there.verify(); err != nil || there.l.Recovered().Scanned > 0 || there.l.clean.Load() != c.l.clean.Load() {
+	if err := there.verify(t); err != nil || there.l.Recovered().Scanned > 0 || there.l.clean.Load() != c.l.clean.Load() {
 		t.Fatalf("%v; %d bytes read", err, there.l.Recovered().Scanned)
 	}
 	there.m.entries = bytesClone(c.m.entries)
 	there.grow(t, 50)
 	there.compact(t)
-	if err := there.verify(); err != nil {
+	if err := there.verify(t); err != nil {
 		t.Fatal(err)
 	}
 	there.l.Close()
@@ -126,10 +126,10 @@ func TestNothingIsCompactedWhileItIsSent(t *testing.T) {
 	c.grow(t, 100)
 	c.checkpoint(t)
 	release := c.l.Hold()
-	if _, err := c.l.Compact(c.options()); !errors.Is(err, ErrHeld) {
+	if _, err := c.l.Compact(c.options(t)); !errors.Is(err, ErrHeld) {
 		t.Errorf("compacted: %v", err)
 	}
-	o := c.options()
+	o := c.options(t)
 	release()
 	begun := false
 	o.step = func(op string) error { // somebody begins to send in the middle
@@ -143,7 +143,7 @@ func TestNothingIsCompactedWhileItIsSent(t *testing.T) {
 	}
 	release()
 	c.compact(t)
-	if err := c.verify(); err != nil {
+	if err := c.verify(t); err != nil {
 		t.Error(err)
 	}
 }
@@ -160,7 +160,7 @@ func TestTruncationEndsAtACompactedSegment(t *testing.T) {
 	}
 	from := c.l.active().baseIndex // not committed yet
 	c.checkpointAt(t, from-1)
-	if _, err := c.l.Compact(c.options()); err != nil {
+	if _, err := c.l.Compact(c.options(t)); err != nil {
 		t.Fatal(err)
 	}
 	c.came()
@@ -177,7 +177,7 @@ func TestTruncationEndsAtACompactedSegment(t *testing.T) {
 	c.m.truncate(from)
 	c.records = c.records[:c.m.next]
 	for i := range 2 {
-		if err := c.verify(); err != nil {
+		if err := c.verify(t); err != nil {
 			t.Fatalf("round %d: %v", i, err)
 		}
 		c.term++
@@ -227,7 +227,7 @@ func TestReadersDoNotNoticeCompaction(t *testing.T) {
 		})
 	}
 	for range 5 {
-		o := c.options()
+		o := c.options(t)
 		if _, err := c.l.Compact(o); err != nil {
 			t.Error(err)
 		}
@@ -237,7 +237,7 @@ func TestReadersDoNotNoticeCompaction(t *testing.T) {
 	}
 	close(stop)
 	readers.Wait()
-	if err := c.verify(); err != nil {
+	if err := c.verify(t); err != nil {
 		t.Error(err)
 	}
 }

@@ -224,7 +224,7 @@ func (in *Incoming) Write(i int, from int64, r io.Reader) error {
 // writeAborted receives an index of aborted transactions, whole.
 func (in *Incoming) writeAborted(p *incomingPart, r io.Reader) error {
 	st := p.state
-	s := newSegment(in.staging, st.BaseOffset, segmentHeader{st.BaseIndex, st.PrevTerm})
+	s := newSegment(in.staging, st.BaseOffset, st.header())
 	var header [abortedHeaderSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return err

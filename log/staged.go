@@ -20,6 +20,7 @@ const stagedSuffix = ".compacting"
 type stagedSegment struct {
 	seg         *segment
 	data, index *stagedFile
+	aborted     []AbortedTransaction // of which readers still have to know
 	entries     entryMap
 	last        int // number of Raft entries that the sources so far stand for
 }
@@ -105,16 +106,29 @@ func (w *stagedSegment) finish(avoid int64) error {
 	s.allocated = s.size.Load()
 	s.flushed.Store(s.entries.Load())
 	s.sealed.Store(true)
-	return w.writeTimes()
+	return errors.Join(w.writeWhole(timeSuffix, encodeTimes(s.timeEntries())), w.writeAborted())
 }
 
-func (w *stagedSegment) writeTimes() error {
-	f, err := os.OpenFile(w.seg.path(timeSuffix)+stagedSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+// writeAborted writes the index of aborted transactions, if there are any.
+func (w *stagedSegment) writeAborted() error {
+	if len(w.aborted) == 0 {
+		return nil
+	}
+	b := appendAbortedHeader(nil, w.seg.baseOffset)
+	for _, a := range w.aborted {
+		b = a.append(b)
+	}
+	w.seg.aborted.n, w.seg.aborted.last = int64(len(w.aborted)), w.aborted[len(w.aborted)-1].Last
+	return w.writeWhole(abortedSuffix, b)
+}
+
+func (w *stagedSegment) writeWhole(suffix string, b []byte) error {
+	f, err := os.OpenFile(w.seg.path(suffix)+stagedSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.Write(encodeTimes(w.seg.timeEntries())); err != nil {
+	if _, err := f.Write(b); err != nil {
 		return err
 	}
 	return durable.File(f)
@@ -127,7 +141,7 @@ func (w *stagedSegment) discard() {
 			f.f.Close()
 		}
 	}
-	for _, suffix := range []string{dataSuffix, indexSuffix, timeSuffix} {
+	for _, suffix := range []string{dataSuffix, indexSuffix, timeSuffix, abortedSuffix} {
 		os.Remove(w.seg.path(suffix) + stagedSuffix)
 	}
 }

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -35,6 +36,9 @@ func (c *compactor) rewrite(group []*segment, w *stagedSegment) error {
 			v, err := c.judge(x, x.ordinal == last)
 			if err != nil || v.batch == nil {
 				return true, err
+			}
+			if v.abort != nil {
+				w.aborted = append(w.aborted, *v.abort)
 			}
 			return true, w.add(v.batch, x.kind, x.number)
 		})
@@ -132,7 +136,7 @@ func (c *compactor) exchange(group []*segment, s *segment) error {
 	err := c.rename(s, dataSuffix)
 	if err == nil {
 		l.swapped = true
-		if err = errors.Join(c.rename(s, indexSuffix), c.rename(s, timeSuffix)); err != nil {
+		if err = errors.Join(c.rename(s, indexSuffix), c.rename(s, timeSuffix), c.renameAborted(s)); err != nil {
 			l.failed = err // what is there does not fit together until the log is opened anew
 		}
 		slot.gone = errSegmentRemoved
@@ -158,4 +162,15 @@ func (c *compactor) rename(s *segment, suffix string) error {
 		return err
 	}
 	return os.Rename(path+stagedSuffix, path)
+}
+
+// renameAborted puts the index of aborted transactions in its place, which may be that there is none.
+func (c *compactor) renameAborted(s *segment) error {
+	if s.aborted.n > 0 {
+		return c.rename(s, abortedSuffix)
+	}
+	if err := os.Remove(s.path(abortedSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

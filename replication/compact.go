@@ -26,6 +26,10 @@ func (p *Partition) Compact(o log.Compaction) (log.Compacted, error) {
 		return log.Compacted{}, err
 	}
 	o.Limit, o.Producers = p.LastStableOffset(), p.Producers()
+	var err error
+	if o.Aborted, err = p.Aborted(0, o.Limit); err != nil {
+		return log.Compacted{}, err
+	}
 	done, err := in.log.Compact(o)
 	if errors.Is(err, log.ErrHeld) {
 		err = ErrNotNow
