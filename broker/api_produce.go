@@ -201,6 +201,9 @@ func (b *Broker) admit(records []byte, x *replica, version int16) (record.Batch,
 		if batch, err = record.Recompress(batch, codec, c.CompressionLevel, maxDecompressed); err != nil {
 			return nil, err
 		}
+		if len(batch) > c.MaxMessageBytes { // what was sent may have been smaller
+			return nil, fmt.Errorf("%d bytes as %s where %d are allowed: %w", len(batch), c.Compression, c.MaxMessageBytes, record.ErrTooLarge)
+		}
 	}
 	if c.LogAppendTime {
 		batch.SetLogAppendTime(now)
@@ -344,10 +347,11 @@ func (p *produced) fail(err error) {
 	p.batch = nil
 	p.out.ErrorCode = code(err)
 	p.out.ErrorMessage = message(err)
-	var bad *record.RecordError
-	if errors.As(err, &bad) {
+	var bad record.RecordErrors
+	errors.As(err, &bad)
+	for _, e := range bad {
 		r := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		r.RelativeOffset, r.ErrorMessage = int32(bad.Index), message(bad.Err)
+		r.RelativeOffset, r.ErrorMessage = int32(e.Index), message(e.Err)
 		p.out.ErrorRecords = append(p.out.ErrorRecords, r)
 	}
 }

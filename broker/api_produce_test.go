@@ -158,6 +158,31 @@ func TestLogAppendTimeIsTheBrokersAndCompressionTheTopics(t *testing.T) {
 	}
 }
 
+func TestABatchCountsAsItIsStored(t *testing.T) {
+	b := startBroker(t, nil)
+	b.topic("t", 1, map[string]*string{"compression.type": ptr("uncompressed"), "max.message.bytes": ptr("5000")})
+	w := record.NewBuilder(record.BuilderOptions{Codec: record.Gzip})
+	w.Add(record.Record{Key: []byte("k"), Value: make([]byte, 20_000), Timestamp: time.Now().UnixMilli()})
+	small := w.Build()
+	if got := b.produced(produceRequest("t", small)); len(small) > 1000 || got.ErrorCode != kerr.MessageTooLarge.Code {
+		t.Errorf("%d bytes that unpack to 20,000: %v", len(small), kerr.ErrorForCode(got.ErrorCode))
+	}
+}
+
+func TestEachRecordWithoutAKeyIsNamed(t *testing.T) {
+	b := startBroker(t, nil)
+	b.topic("keyed", 1, map[string]*string{"cleanup.policy": ptr("compact")})
+	w := record.NewBuilder(record.BuilderOptions{})
+	for _, key := range [][]byte{[]byte("a"), nil, []byte("b"), nil} {
+		w.Add(record.Record{Key: key, Value: []byte("v"), Timestamp: time.Now().UnixMilli()})
+	}
+	got := b.produced(produceRequest("keyed", w.Build()))
+	if got.ErrorCode != kerr.InvalidRecord.Code || len(got.ErrorRecords) != 2 || got.ErrorRecords[0].RelativeOffset != 1 || got.ErrorRecords[1].RelativeOffset != 3 ||
+		got.ErrorRecords[0].ErrorMessage == nil || got.ErrorMessage == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestTimestampsBeyondTheTopicsBoundsAreRefused(t *testing.T) {
 	b := startBroker(t, nil)
 	b.topic("t", 1, map[string]*string{"message.timestamp.before.max.ms": ptr("60000")})

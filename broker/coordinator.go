@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -109,16 +108,6 @@ func (l groupLog) Append(r record.Batch) group.Pending {
 
 func (l groupLog) Replay(from int64, yield func(record.Batch) bool) error {
 	return l.p.Batches(max(from, l.p.StartOffset()), l.p.HighWatermark(), yield)
-}
-
-// trimTimeout bounds how long the coordinator waits for a DeleteRecords of its own.
-const trimTimeout = 30 * time.Second
-
-func (l groupLog) Trim(before int64) error {
-	ctx, cancel := context.WithTimeout(context.Background(), trimTimeout)
-	defer cancel()
-	_, err := l.p.DeleteRecords(ctx, before)
-	return err
 }
 
 // logAppend is an append whose errors a coordinator knows by its own names.

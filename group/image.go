@@ -17,10 +17,8 @@ const maxUnpacked = 64 << 20
 type image struct {
 	groups  map[string]*group
 	open    map[int64]*openTransaction // by producer id
-	live    int64                      // about how many bytes the live state takes in the log
-	written int64                      // bytes of the log since its live state was last written whole
 	end     int64                      // offset after the newest batch
-	foreign bool                       // records were skipped: the log must not be rewritten from this image
+	foreign bool                       // records were skipped, and it has been said
 	dec     decoder
 	logger  *slog.Logger
 }
@@ -32,7 +30,6 @@ func newImage(l *slog.Logger) *image {
 // replay applies a whole log. Whatever it cannot read is skipped and logged.
 func (im *image) replay(l Log, stopped func() bool) error {
 	return l.Replay(0, func(b record.Batch) bool {
-		im.written += int64(len(b))
 		im.end = b.NextOffset()
 		im.applyBatch(b)
 		return !stopped()
@@ -110,9 +107,7 @@ func (im *image) putOffset(id, topic string, partition int32, o committed) {
 	} else {
 		o.metadata = strings.Clone(o.metadata)
 	}
-	im.live += offsetSize(id, topic, &o)
 	if replaced {
-		im.live -= offsetSize(id, topic, &parts[i])
 		parts[i] = o
 		return
 	}
@@ -133,7 +128,6 @@ func (im *image) removeOffset(id, topic string, partition int32) {
 	if !ok {
 		return
 	}
-	im.live -= offsetSize(id, topic, &parts[i])
 	if len(parts) == 1 {
 		delete(g.offsets, topic)
 		im.dropIfVoid(g)
@@ -145,7 +139,6 @@ func (im *image) removeOffset(id, topic string, partition int32) {
 func (im *image) applyGroup(id string, value []byte) {
 	if value == nil {
 		if g := im.groups[id]; g != nil && g.stored != nil {
-			im.live -= groupSize(g)
 			g.stored = nil
 			im.dropIfVoid(g)
 		}
@@ -156,11 +149,7 @@ func (im *image) applyGroup(id string, value []byte) {
 		return
 	}
 	g := im.group(id)
-	if g.stored != nil {
-		im.live -= groupSize(g)
-	}
 	g.stored = bytes.Clone(value)
-	im.live += groupSize(g)
 }
 
 // dropIfVoid forgets a group of which nothing is left.
@@ -172,11 +161,3 @@ func (im *image) dropIfVoid(g *group) {
 
 // recordOverhead is about what a record takes in a batch beside its key and value, bytes.
 const recordOverhead = 12
-
-func offsetSize(group, topic string, o *committed) int64 {
-	return int64(recordOverhead + 10 + len(group) + len(topic) + 42 + len(o.metadata))
-}
-
-func groupSize(g *group) int64 {
-	return int64(recordOverhead + 4 + len(g.id) + len(g.stored))
-}

@@ -15,8 +15,6 @@ type Log interface {
 	// that is higher, to the high watermark, until yield returns false. A batch is only read
 	// during its call.
 	Replay(from int64, yield func(record.Batch) bool) error
-	// Trim forgets everything below an offset.
-	Trim(before int64) error
 }
 
 // Pending is a batch on its way into the log.

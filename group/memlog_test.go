@@ -16,13 +16,10 @@ type memLog struct {
 	mu      sync.Mutex
 	batches []record.Batch
 	next    int64
-	start   int64
 	held    bool              // Append waits for release
 	waiting []*memPending     // appended while held
 	fail    func(n int) error // asked for the n-th append
 	appends int
-	trims   int
-	noTrim  error
 }
 
 type memPending struct {
@@ -89,20 +86,6 @@ func (l *memLog) Replay(from int64, yield func(record.Batch) bool) error {
 		if b.BaseOffset() >= from && !yield(b) {
 			break
 		}
-	}
-	return nil
-}
-
-func (l *memLog) Trim(before int64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.noTrim != nil {
-		return l.noTrim
-	}
-	l.trims++
-	l.start = before
-	for len(l.batches) > 0 && l.batches[0].NextOffset() <= before {
-		l.batches = l.batches[1:]
 	}
 	return nil
 }

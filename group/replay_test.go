@@ -269,7 +269,6 @@ func TestConcurrentUse(t *testing.T) {
 
 // checkGroups verifies what the soft state's counters promise.
 func checkGroups(t *testing.T, s *shard) {
-	var live int64
 	for _, g := range s.image.groups {
 		joined, unsynced := 0, 0
 		support := map[string]int{}
@@ -292,145 +291,10 @@ func checkGroups(t *testing.T, s *shard) {
 		if len(g.members) > 0 && !slices.Contains(g.members, g.leader) {
 			t.Errorf("%s: the leader is not a member", g.id)
 		}
-		g.records(func(r keyValue) { live += 1 })
 		if g.stored == nil && len(g.offsets) == 0 && g.idle() {
 			t.Errorf("%s: nothing is left of it and it is still there", g.id)
 		}
 	}
-	if (live == 0) != (s.image.live == 0) || s.image.live < 0 {
-		t.Errorf("%d live records take %d bytes", live, s.image.live)
-	}
-}
-
-// growLog commits n times, each for another of 200 groups, about 12 kB.
-func growLog(t *testing.T, c *Coordinator, n int) {
-	meta := string(make([]byte, 4000))
-	for i := range n {
-		r := kmsg.NewPtrOffsetCommitRequest()
-		r.Version, r.Group, r.Generation = 9, fmt.Sprint("g", i%200), -1
-		tp := kmsg.NewOffsetCommitRequestTopic()
-		tp.Topic = "orders"
-		for p := range int32(3) {
-			rp := kmsg.NewOffsetCommitRequestTopicPartition()
-			rp.Partition, rp.Offset, rp.Metadata = p, int64(i), &meta
-			tp.Partitions = append(tp.Partitions, rp)
-		}
-		r.Topics = append(r.Topics, tp)
-		resp := r.ResponseKind().(*kmsg.OffsetCommitResponse)
-		if w := c.OffsetCommit(r, resp); w != nil {
-			w(t.Context())
-		}
-	}
-}
-
-func TestALogOfManyCommitsStaysSmall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
-		b := newLocal(t, testOptions(), l)
-		most := 0
-		for range 20 {
-			growLog(t, b.c, 100)
-			most = max(most, l.size())
-		}
-		synctest.Wait()
-		if l.trims < 2 || most > 2*rewriteFrom {
-			t.Errorf("%d compactions, up to %d bytes", l.trims, most)
-		}
-		s := b.c.all()[0]
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		diff(t, "after compactions", durable(s.image), durable(replayed(t, l)))
-	})
-}
-
-// A compaction that dies at any of its appends, or before it trims, loses nothing.
-func TestACompactionMayDieAtEveryStep(t *testing.T) {
-	for step := range 8 {
-		synctest.Test(t, func(t *testing.T) {
-			l := &memLog{}
-			b := newLocal(t, testOptions(), l)
-			s := b.c.all()[0]
-			growLog(t, b.c, 260)
-			synctest.Wait()
-			s.mu.Lock()
-			s.image.written = rewriteFrom * 2 // time for a compaction
-			s.mu.Unlock()
-			n := l.appends
-			dead := errors.New("died")
-			l.noTrim = dead
-			l.fail = func(i int) error {
-				if i > n+1+step {
-					return dead
-				}
-				return nil
-			}
-			growLog(t, b.c, 1)
-			synctest.Wait()
-			s.mu.Lock()
-			diff(t, fmt.Sprint("step ", step), durable(replayed(t, l)), durable(s.image))
-			s.mu.Unlock()
-			// The next leader compacts and trims for good.
-			l.fail, l.noTrim = nil, nil
-			b.c.Lead(0, 2, l)
-			synctest.Wait()
-			s = b.c.all()[0]
-			s.mu.Lock()
-			s.image.written = rewriteFrom * 2
-			s.mu.Unlock()
-			before := l.size()
-			growLog(t, b.c, 2)
-			synctest.Wait()
-			s.mu.Lock()
-			diff(t, fmt.Sprint("step ", step, " again"), durable(replayed(t, l)), durable(s.image))
-			s.mu.Unlock()
-			if l.trims != 1 || l.size() >= before {
-				t.Errorf("%d trims, %d bytes after %d", l.trims, l.size(), before)
-			}
-		})
-	}
-}
-
-func TestCommitsDuringACompactionAreKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
-		b := newLocal(t, testOptions(), l)
-		s := b.c.all()[0]
-		growLog(t, b.c, 150)
-		s.mu.Lock()
-		s.image.written = rewriteFrom * 2
-		s.mu.Unlock()
-		for range 8 {
-			go growLog(t, b.c, 20)
-		}
-		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		diff(t, "after", durable(replayed(t, l)), durable(s.image))
-		if l.trims == 0 {
-			t.Error("no compaction")
-		}
-	})
-}
-
-func TestAnEmptiedLogIsTrimmedWhole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
-		b := newLocal(t, testOptions(), l)
-		growLog(t, b.c, 20)
-		s := b.c.all()[0]
-		s.mu.Lock()
-		s.image.written = rewriteFrom * 2
-		s.mu.Unlock()
-		r := kmsg.NewPtrDeleteGroupsRequest()
-		for i := range 20 {
-			r.Groups = append(r.Groups, fmt.Sprint("g", i))
-		}
-		<-call(b.ctx, b.c, "X", r)
-		synctest.Wait()
-		if n := len(replayed(t, l).groups); n != 0 || l.trims == 0 {
-			t.Errorf("%d groups, %d trims, %d bytes", n, l.trims, l.size())
-		}
-	})
 }
 
 func TestNothingOfARecordIsKept(t *testing.T) {

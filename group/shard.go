@@ -38,7 +38,6 @@ type shard struct {
 	inFlight []*write // the writes of the one batch on its way
 	writing  bool     // the writer's goroutine is running
 	end      int64    // the log's end after the newest committed batch, 0: unknown
-	rewrite  *rewrite // a compaction under way
 }
 
 func newShard(c *Coordinator, partition, epoch int32, l Log) *shard {

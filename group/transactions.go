@@ -180,7 +180,6 @@ func (s *shard) read(limit int64) error {
 	}
 	for _, b := range batches {
 		s.image.applyBatch(b)
-		s.image.written += int64(len(b))
 		s.end = b.NextOffset()
 	}
 	return nil

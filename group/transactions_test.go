@@ -3,7 +3,6 @@ package group
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -349,31 +348,4 @@ func compacted(l *memLog) *memLog {
 		}
 	}
 	return out
-}
-
-func TestARewriteKeepsOffsetsOfOpenTransactions(t *testing.T) {
-	transactions(t, func(x *ledger) {
-		x.plain(0, 1)
-		x.commit(1, 0, 2)
-		x.metadata = strings.Repeat("m", 4000)
-		for i := range 3 * rewriteFrom / len(x.metadata) {
-			x.plain(1, int64(i))
-		}
-		x.wants(0, 1, true)
-		x.elect()
-		x.wants(0, 1, true)
-		x.end(1, true)
-		x.wants(0, 2, false)
-		for i := range 2 * rewriteFrom / len(x.metadata) {
-			x.plain(1, int64(i))
-		}
-		synctest.Wait()
-		if x.l.trims == 0 {
-			t.Error("the log was not rewritten")
-		}
-		x.wants(0, 2, false)
-		if im := replayed(t, x.l); im.groups["g"].offsets["orders"].get(0).offset != 2 {
-			t.Error("the rewritten log has another offset")
-		}
-	})
 }

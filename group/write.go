@@ -57,7 +57,7 @@ func (s *shard) kick() {
 
 // drain is the writer's goroutine. It ends when there is nothing to write.
 func (s *shard) drain() {
-	for s.writeNext() && s.rewriteNext() {
+	for s.writeNext() {
 	}
 }
 
@@ -66,9 +66,8 @@ func (s *shard) writeNext() bool {
 	if s.enter() != none {
 		return false
 	}
-	s.startRewrite()
 	ws := s.take()
-	if len(ws) == 0 && s.rewrite == nil {
+	if len(ws) == 0 {
 		s.writing = false
 		s.mu.Unlock()
 		return false
@@ -157,7 +156,6 @@ func (s *shard) append(records []keyValue, ws []*write) (base int64, err error) 
 	}
 	defer s.mu.Unlock()
 	s.end = p.Offset() + int64(len(records))
-	s.image.written += int64(len(b))
 	return p.Offset(), nil
 }
 

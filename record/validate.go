@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -33,22 +34,50 @@ func (l *Limits) maxDecompressed() int {
 	return DefaultMaxDecompressed
 }
 
-// RecordError says which record of a batch was refused (KIP-467).
+// RecordError says why a record of a batch was refused (KIP-467).
 type RecordError struct {
 	Index int // within the batch
 	Err   error
 }
 
-func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Index, e.Err) }
+// RecordErrors are the records for which a batch was refused, in order, the first maxRecordErrors.
+type RecordErrors []RecordError
 
-// Unwrap gives the reason.
-func (e *RecordError) Unwrap() error { return e.Err }
+// maxRecordErrors bounds what an answer says of a batch.
+const maxRecordErrors = 1000
+
+func (e RecordErrors) Error() string {
+	w := e.worst()
+	if len(e) == 1 {
+		return fmt.Sprintf("record %d: %v", w.Index, w.Err)
+	}
+	return fmt.Sprintf("%d records, such as record %d: %v", len(e), w.Index, w.Err)
+}
+
+// Unwrap gives the reason for the batch's refusal.
+func (e RecordErrors) Unwrap() error { return e.worst().Err }
+
+// worst is the first with a bad timestamp, as Kafka has it, or the first of all.
+func (e RecordErrors) worst() RecordError {
+	for _, r := range e {
+		if errors.Is(r.Err, ErrTimestamp) {
+			return r
+		}
+	}
+	return e[0]
+}
+
+func (e *RecordErrors) add(i int32, err error) {
+	if len(*e) < maxRecordErrors {
+		*e = append(*e, RecordError{int(i), err})
+	}
+}
 
 // Validate checks a batch that a client produced, as a leader does before it appends: size, CRC,
 // counts, and every record. It refuses what Apache Kafka 4.3 refuses and a little more: offsets
 // within the batch that are not consecutive (Kafka renumbers those of a compressed batch), a
 // delete horizon, the log append time, and a producer id without an epoch. The errors wrap ErrCorrupt, ErrInvalid, ErrTimestamp, ErrTooLarge, ErrUnpacked or
-// ErrUnsupportedCodec, within a RecordError where one record is to blame. A max timestamp that
+// ErrUnsupportedCodec, within RecordErrors where records are to blame. A max timestamp that
 // is not the largest of the records is corrected, CRC included, as Kafka does. Nothing is
 // allocated for an accepted batch without compression.
 func Validate(b Batch, l Limits) error {
@@ -115,23 +144,27 @@ func validateRecords(b Batch, p []byte, l *Limits) (newest int64, err error) {
 	newest = noTimestamp
 	base, n := b.BaseTimestamp(), b.NumRecords()
 	var f fields
+	var bad RecordErrors
 	for i := range n {
 		if p, err = f.parse(p); err != nil {
-			return 0, &RecordError{int(i), err}
+			return 0, RecordErrors{{int(i), err}}
 		}
 		t := base + f.timestampDelta
 		switch {
 		case f.offsetDelta != i:
-			return 0, &RecordError{int(i), errOffsetDelta}
+			return 0, RecordErrors{{int(i), errOffsetDelta}}
 		case l.RequireKey && f.key == nil:
-			return 0, &RecordError{int(i), errNoKey}
+			bad.add(i, errNoKey)
 		case l.MaxTimestamp > 0 && t != noTimestamp && (t < l.MinTimestamp || t > l.MaxTimestamp):
-			return 0, &RecordError{int(i), fmt.Errorf("timestamp %d is not in [%d, %d]: %w", t, l.MinTimestamp, l.MaxTimestamp, ErrTimestamp)}
+			bad.add(i, fmt.Errorf("timestamp %d is not in [%d, %d]: %w", t, l.MinTimestamp, l.MaxTimestamp, ErrTimestamp))
 		}
 		newest = max(newest, t)
 	}
-	if len(p) > 0 {
+	switch {
+	case len(p) > 0:
 		return 0, errTrailing
+	case bad != nil:
+		return 0, bad
 	}
 	return newest, nil
 }

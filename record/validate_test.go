@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -163,9 +164,45 @@ func TestLimitsOfATopic(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		var r *RecordError
-		if errors.As(err, &r) != (c.record >= 0) || r != nil && r.Index != c.record {
+		var r RecordErrors
+		if errors.As(err, &r) != (c.record >= 0) || r != nil && r[0].Index != c.record {
 			t.Errorf("%s: %v blames a wrong record", c.name, err)
+		}
+	}
+}
+
+func TestEveryRefusedRecordIsNamed(t *testing.T) {
+	w := NewBuilder(BuilderOptions{})
+	for i := range 6 {
+		r := Record{Timestamp: t0, Key: []byte("k"), Value: []byte("v")}
+		switch i {
+		case 1, 4:
+			r.Key = nil
+		case 3:
+			r.Timestamp = t0 + 50
+		}
+		w.Add(r)
+	}
+	b := w.Build()
+	for _, c := range []struct {
+		limits Limits
+		want   error
+		bad    []int
+	}{
+		{Limits{RequireKey: true}, ErrInvalid, []int{1, 4}},
+		{Limits{RequireKey: true, MaxTimestamp: t0 + 9}, ErrTimestamp, []int{1, 3, 4}},
+	} {
+		err := Validate(b, c.limits)
+		var errs RecordErrors
+		if !errors.As(err, &errs) || !errors.Is(err, c.want) {
+			t.Fatalf("%v, want %v", err, c.want)
+		}
+		var got []int
+		for _, e := range errs {
+			got = append(got, e.Index)
+		}
+		if !slices.Equal(got, c.bad) {
+			t.Errorf("records %v were refused, want %v", got, c.bad)
 		}
 	}
 }
