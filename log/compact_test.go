@@ -17,7 +17,7 @@ import (
 // to see, and the Raft side is as it was.
 func TestCompactionKeepsWhatReadersNeed(t *testing.T) {
 	first := uint64(time.Now().UnixNano())
-	for seed := first; seed < first+30; seed++ {
+	for seed := first; seed < first+12; seed++ {
 		c := newChanges(t, seed, memoryDir(t))
 		for round := range 6 {
 			c.grow(t, 20+c.rnd.IntN(120))
@@ -123,10 +123,10 @@ func TestSmallSegmentsBecomeOne(t *testing.T) {
 // crashable is a log that waits for compaction, the same for every crash.
 func crashable(t testing.TB, dir string) *changes {
 	c := newChanges(t, 5, dir)
-	c.grow(t, 60)
+	c.grow(t, 40)
 	c.compact(t)
 	c.now += testRetention
-	c.grow(t, 60)
+	c.grow(t, 40)
 	c.checkpoint(t)
 	return c
 }
