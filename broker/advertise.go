@@ -36,11 +36,18 @@ func (a *advertiser) self(local, remote net.Addr) (string, int32) {
 	}
 	l, r := addrOf(local), addrOf(remote)
 	host := "localhost"
-	if l.IsValid() && !l.IsLoopback() && !r.IsLoopback() && r != a.gateway {
+	switch {
+	case !l.IsValid(), r == a.gateway, isLocalhost(l):
+	case l.IsLoopback(), !r.IsLoopback(): // 127.0.0.2 is nobody's localhost
 		host = l.WithZone("").String()
 	}
 	a.note(host, l, r)
 	return host, a.port
+}
+
+// isLocalhost reports whether the name localhost leads to an address.
+func isLocalhost(a netip.Addr) bool {
+	return a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback()
 }
 
 // note logs the choice, once a network.

@@ -15,6 +15,7 @@ func TestAdvertisedHostIsOneThatTheClientReached(t *testing.T) {
 	for name, tc := range map[string]struct{ local, remote, want string }{
 		"over loopback":                 {"127.0.0.1:9092", "127.0.0.1:5000", "localhost"},
 		"over IPv6 loopback":            {"[::1]:9092", "[::1]:5000", "localhost"},
+		"over another loopback address": {"127.0.0.2:9092", "127.0.0.1:5000", "127.0.0.2"},
 		"from the network":              {"10.1.2.3:9092", "10.1.2.9:5000", "10.1.2.3"},
 		"mapped IPv4":                   {"[::ffff:10.1.2.3]:9092", "[::ffff:10.1.2.9]:5000", "10.1.2.3"},
 		"a container's published port":  {"172.17.0.2:9092", "172.17.0.1:5000", "localhost"},

@@ -57,6 +57,8 @@ func remedyFor(err error) string {
 	switch {
 	case errors.Is(err, peers.ErrSameID):
 		return "give one of them another --node-id"
+	case errors.Is(err, peers.ErrSameDirectory):
+		return "stop one of them; a copy is no second node: that takes an empty --data-dir and another --node-id"
 	case errors.Is(err, peers.ErrOtherCluster):
 		return "name nodes of its own cluster with --voters or --join, or give it an empty --data-dir"
 	case errors.Is(err, peers.ErrOtherNode):

@@ -100,6 +100,27 @@ func TestASecondNodeWithAnIDIsRefusedWhileTheFirstIsThere(t *testing.T) {
 	})
 }
 
+func TestACopyOfADataDirectoryIsRefusedWhileTheOriginalLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil).start()
+		duplicate := New(x.config(2, x.net.Listen(3), nil))
+		defer duplicate.Close()
+		original, _ := x.peers[1].Connected(2)
+		duplicate.SetMembers([]int32{1})
+		duplicate.Start()
+		time.Sleep(5 * time.Second)
+		if i, ok := x.peers[1].Connected(2); !ok || i.Incarnation != original.Incarnation {
+			t.Fatal(i)
+		}
+		_, err := duplicate.Ask(t.Context(), 1, 9, nil)
+		if !errors.Is(err, ErrSameDirectory) || !strings.Contains(err.Error(), "dir-2") {
+			t.Fatal(err)
+		}
+		x.peers[2].Close()
+		x.connected(duplicate, 1)
+	})
+}
+
 func TestAnUnknownProtocolVersionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := inMemory(t, 1, nil).start()

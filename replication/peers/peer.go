@@ -116,10 +116,19 @@ func (x *peer) judgeLocked(info Info, dialled bool) refusal {
 	case l.info.Identity != info.Identity:
 		return refuse(refusedID, "node %d is connected to another node %d already: that one is at %s with the data directory %s, the one refused at %s with %s",
 			x.peers.config.Node, x.node, l.info.Address, l.info.Identity, info.Address, info.Identity)
+	case l.info.Incarnation != info.Incarnation && l.lives():
+		return refuse(refusedCopy, "the data directory %s of node %d is in use by two processes: one at %s is connected to node %d and alive, the one refused is at %s",
+			info.Identity, x.node, l.info.Address, x.peers.config.Node, info.Address)
 	case l.info.Incarnation == info.Incarnation && dialled != x.dialled && dialled != (x.peers.config.Node < x.node):
 		return refuse(refusedCrossing, "%v", errCrossing)
 	}
 	return refusal{}
+}
+
+// lives reports whether the other end was heard a moment ago. One that has ended and started again is
+// silent on its old connection, also where that does not know of its end yet.
+func (l *link) lives() bool {
+	return l.ctx.Err() == nil && l.peers.clock()-l.heard.Load() < int64(l.peers.timing.Suspect)
 }
 
 // install puts a link to use, and ends the one before.

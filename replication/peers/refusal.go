@@ -13,8 +13,10 @@ var (
 	ErrOtherCluster = errors.New("another cluster")
 	ErrOtherNode    = errors.New("another node")
 	ErrSameID       = errors.New("node id is taken")
-	ErrNotAdmitted  = errors.New("not admitted")
-	ErrBusy         = errors.New("too much at once")
+	// ErrSameDirectory: a copy of the data directory of a node that runs.
+	ErrSameDirectory = errors.New("data directory is in use elsewhere")
+	ErrNotAdmitted   = errors.New("not admitted")
+	ErrBusy          = errors.New("too much at once")
 
 	errCrossing = errors.New("another connection between the two nodes is used")
 )
@@ -30,11 +32,13 @@ const (
 	refusedAdmission
 	refusedBusy
 	refusedCrossing
+	refusedCopy
 )
 
 var refusalErrors = map[refusalCode]error{
 	refusedVersion: ErrVersion, refusedCluster: ErrOtherCluster, refusedNode: ErrOtherNode, refusedID: ErrSameID,
 	refusedAdmission: ErrNotAdmitted, refusedBusy: ErrBusy, refusedCrossing: errCrossing,
+	refusedCopy: ErrSameDirectory,
 }
 
 // refusal says why a connection is not wanted; the zero value is none.
@@ -67,6 +71,9 @@ func (p *Peers) judge(other Info) refusal {
 	switch {
 	case other.ID == self.ID && other.Incarnation == self.Incarnation:
 		return refuse(refusedID, "node %d has reached itself", self.ID)
+	case other.ID == self.ID && other.Identity == self.Identity:
+		return refuse(refusedCopy, "the data directory %s of node %d is in use by two processes: one is at %s, the other one at %s",
+			self.Identity, self.ID, self.Address, other.Address)
 	case other.ID == self.ID:
 		return refuse(refusedID, "two nodes have the id %d: one at %s with the data directory %s, one at %s with the data directory %s",
 			self.ID, self.Address, self.Identity, other.Address, other.Identity)

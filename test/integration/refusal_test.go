@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,6 +16,10 @@ func TestNodesThatDoNotBelongAreRefusedByName(t *testing.T) {
 	one, two := c.Node(1).RaftAddr(), c.Node(2).RaftAddr()
 	other := brokertest.Start(t, "--node-id", "7")
 	other.Stop()
+	duplicate := t.TempDir()
+	if err := os.CopyFS(duplicate, os.DirFS(c.Node(2).Dir)); err != nil {
+		t.Fatal(err)
+	}
 	host := one[:strings.LastIndex(one, ":")]
 	for name, tc := range map[string]struct {
 		dir, id string
@@ -24,8 +29,9 @@ func TestNodesThatDoNotBelongAreRefusedByName(t *testing.T) {
 		"an id that is taken": {t.TempDir(), "2", []string{"--join", one}, []string{"node 2", two, "another --node-id"}},
 		"an id that is taken, among voters": {t.TempDir(), "2", []string{"--raft-listen", host + ":9200", "--voters", fmt.Sprintf("1@%s,2@%s:9200", one, host)},
 			[]string{"node 2", two, "another --node-id"}},
-		"a node of another cluster": {other.Dir, "7", []string{"--join", one}, []string{"node 7", "belongs to the cluster", "--join"}},
-		"voters that are others":    {t.TempDir(), "4", []string{"--raft-listen", host + ":9201", "--voters", fmt.Sprintf("4@%s:9201,5@%s", host, one)}, []string{one + " is node 1, not node 5", "correct --voters"}},
+		"a copy of a data directory": {duplicate, "2", []string{"--raft-listen", host + ":9202", "--voters", c.Voters}, []string{"data directory", "node 2", "two processes", "empty --data-dir"}},
+		"a node of another cluster":  {other.Dir, "7", []string{"--join", one}, []string{"node 7", "belongs to the cluster", "--join"}},
+		"voters that are others":     {t.TempDir(), "4", []string{"--raft-listen", host + ":9201", "--voters", fmt.Sprintf("4@%s:9201,5@%s", host, one)}, []string{one + " is node 1, not node 5", "correct --voters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
