@@ -337,15 +337,15 @@ func (b *Broker) openPartitions() {
 	b.replicas.sweep(b.meta.Image())
 	wake()
 	b.background.Go(func() { b.openLoop(opened) })
-	b.background.Go(b.retentionLoop)
 	b.background.Go(b.cleanLoop)
-	b.background.Go(b.preferLeaders)
 	b.background.Go(func() {
 		every(b.ctx, b.interval("transaction.abort.timed.out.transaction.cleanup.interval.ms"), b.txns.AbortTimedOut)
 	})
 	b.background.Go(func() {
 		every(b.ctx, b.interval("transaction.remove.expired.transaction.cleanup.interval.ms"), b.txns.Expire)
 	})
+	b.background.Go(func() { every(b.ctx, diskInterval, b.newRetention().look) })
+	b.background.Go(func() { every(b.ctx, b.imbalanceInterval(), b.preferLeaders) })
 	b.background.Go(b.movesLoop)
 	b.background.Go(func() { every(b.ctx, movesInterval, b.findMoves) })
 	b.background.Go(func() { every(b.ctx, inSyncInterval, b.tellAllInSync) })

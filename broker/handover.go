@@ -104,20 +104,16 @@ func (b *Broker) transfer(x *replica, p *replication.Partition, to int32) {
 	}
 }
 
-// preferLeaders gives leaderships back to the preferred replicas, the first of each list, in the
-// background (auto.leader.rebalance.enable).
+// preferLeaders gives leaderships back to the preferred replicas, the first of each list
+// (auto.leader.rebalance.enable).
 func (b *Broker) preferLeaders() {
-	for {
-		every := time.Duration(b.settings.Int("leader.imbalance.check.interval.seconds")) * time.Second
-		select {
-		case <-time.After(every):
-		case <-b.ctx.Done():
-			return
-		}
-		if b.settings.Bool("auto.leader.rebalance.enable") {
-			b.transferAll(b.ctx, b.preferred)
-		}
+	if b.settings.Bool("auto.leader.rebalance.enable") {
+		b.transferAll(b.ctx, b.preferred)
 	}
+}
+
+func (b *Broker) imbalanceInterval() time.Duration {
+	return time.Duration(b.settings.Int("leader.imbalance.check.interval.seconds")) * time.Second
 }
 
 // preferred is the preferred replica where that is another node which is there and in sync, else

@@ -10,38 +10,37 @@ import (
 // fullInterval is how often retention looks for room while the disk is full.
 const fullInterval = 10 * time.Second
 
-// retentionLoop deletes what has expired, and looks at the disk. It belongs to one goroutine.
-func (b *Broker) retentionLoop() {
-	watch := time.NewTicker(diskInterval)
-	defer watch.Stop()
-	begin := time.Now()
-	clock := clockGuard{wall: b.now()}
-	last := begin
-	var gaveWay time.Time
-	for {
-		var ahead time.Duration
-		select {
-		case <-watch.C:
-			became := b.disk.check()
-			ahead = clock.look(b.now(), time.Since(begin))
-			every := time.Duration(b.settings.Int("log.retention.check.interval.ms")) * time.Millisecond
-			// A clock that jumps must neither stop retention nor make it spin: what counts is
-			// how long this process has been running.
-			if b.disk.full() {
-				every = min(every, fullInterval)
-			}
-			if !became && time.Since(last) < every {
-				continue
-			}
-		case <-b.ctx.Done():
-			return
-		}
-		last = time.Now()
-		b.retainAll(ahead)
-		if b.disk.full() && last.Sub(gaveWay) >= giveWayInterval {
-			gaveWay = last
-			b.giveWay()
-		}
+// retention deletes what has expired, and looks at the disk. Its fields belong to the goroutine
+// that calls look.
+type retention struct {
+	b                    *Broker
+	begin, last, gaveWay time.Time
+	clock                clockGuard
+}
+
+func (b *Broker) newRetention() *retention {
+	now := time.Now()
+	return &retention{b: b, begin: now, last: now, clock: clockGuard{wall: b.now()}}
+}
+
+// look is called each diskInterval.
+func (r *retention) look() {
+	became := r.b.disk.check()
+	ahead := r.clock.look(r.b.now(), time.Since(r.begin))
+	due := time.Duration(r.b.settings.Int("log.retention.check.interval.ms")) * time.Millisecond
+	// A clock that jumps must neither stop retention nor make it spin: what counts is how long
+	// this process has been running.
+	if r.b.disk.full() {
+		due = min(due, fullInterval)
+	}
+	if !became && time.Since(r.last) < due {
+		return
+	}
+	r.last = time.Now()
+	r.b.retainAll(ahead)
+	if r.b.disk.full() && r.last.Sub(r.gaveWay) >= giveWayInterval {
+		r.gaveWay = r.last
+		r.b.giveWay()
 	}
 }
 
