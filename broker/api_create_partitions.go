@@ -13,7 +13,22 @@ import (
 )
 
 // CreatePartitions (key 37), versions 0–3 (KIP-195).
-var _ = route(func(b *Broker) protocol.API { return onController(b, 0, 3, b.createPartitions) })
+var _ = route(func(b *Broker) protocol.API {
+	decidedByController(b, b.createPartitions)
+	return protocol.Serve(0, 3, func(ctx context.Context, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
+		err := b.decide(ctx, req, resp)
+		if err == nil && !req.ValidateOnly {
+			var grown []string
+			for i := range resp.Topics {
+				if t := &resp.Topics[i]; t.ErrorCode == 0 {
+					grown = append(grown, t.Topic)
+				}
+			}
+			b.awaitLeaders(ctx, grown, req.TimeoutMillis)
+		}
+		return err
+	})
+})
 
 func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)

@@ -14,7 +14,43 @@ import (
 
 // CreateTopics (key 19), versions 2–7. From v5 on the answer holds the topic's configuration
 // (KIP-525), from v7 on its id.
-var _ = route(func(b *Broker) protocol.API { return onController(b, 2, 7, b.createTopics) })
+var _ = route(func(b *Broker) protocol.API {
+	decidedByController(b, b.createTopics)
+	return protocol.Serve(2, 7, func(ctx context.Context, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
+		err := b.decide(ctx, req, resp)
+		if err == nil && !req.ValidateOnly {
+			var made []string
+			for i := range resp.Topics {
+				if t := &resp.Topics[i]; t.ErrorCode == 0 {
+					made = append(made, t.Topic)
+				}
+			}
+			b.awaitLeaders(ctx, made, req.TimeoutMillis)
+		}
+		return err
+	})
+})
+
+// leadersWait bounds how long an answer is held back until new partitions have leaders. They have
+// within some milliseconds, unless a majority of their replicas is gone.
+const leadersWait = 2 * time.Second
+
+// awaitLeaders waits until all partitions of topics that were changed are led, so that a client that
+// goes on at once is not told of an election.
+func (b *Broker) awaitLeaders(ctx context.Context, topics []string, timeoutMillis int32) {
+	ctx, cancel := context.WithTimeout(ctx, min(leadersWait, time.Duration(max(timeoutMillis, 0))*time.Millisecond))
+	defer cancel()
+	im := b.meta.Image()
+	var keys []replicaKey
+	for _, name := range topics {
+		if t := im.Topic(name); t != nil {
+			for i := range t.Partitions {
+				keys = append(keys, replicaKey{t.ID, int32(i)})
+			}
+		}
+	}
+	b.leaders.await(ctx, keys)
+}
 
 func (b *Broker) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -22,6 +23,8 @@ type leaderTable struct {
 	mu  sync.RWMutex
 	all map[replicaKey]leader
 	led map[replicaKey]leader // by this node: what it tells the others
+
+	turned turning // some partition may have another leader
 }
 
 func newLeaderTable() *leaderTable {
@@ -49,6 +52,22 @@ func (t *leaderTable) learn(k replicaKey, l leader) {
 		return
 	}
 	t.all[k] = l
+	t.turned.turn()
+}
+
+// await returns when all these partitions have a leader, or ctx ends.
+func (t *leaderTable) await(ctx context.Context, keys []replicaKey) {
+	for {
+		turned := t.turned.next()
+		if !slices.ContainsFunc(keys, func(k replicaKey) bool { return t.get(k).node < 0 }) {
+			return
+		}
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // lead notes what this node leads, and returns what to tell the others: nil where that is no news.

@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"quorumlog/cluster"
 )
@@ -107,4 +111,28 @@ func FuzzDecodeLeaders(f *testing.F) {
 			t.Fatalf("%x became %x", b, again)
 		}
 	})
+}
+
+func TestNewPartitionsAreLedWhenTheirMakingIsAnswered(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	for i, via := range c.nodes {
+		name := fmt.Sprintf("t%d", i)
+		q := kmsg.NewPtrCreateTopicsRequest()
+		q.TimeoutMillis = 10_000
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, 12, 3
+		q.Topics = append(q.Topics, topic)
+		q.Version = 7
+		if r := raw[*kmsg.CreateTopicsResponse](via, q); r.Topics[0].ErrorCode != 0 {
+			t.Fatal(r.Topics[0])
+		}
+		m := kmsg.NewPtrMetadataRequest()
+		m.Version = 9
+		m.Topics = append(m.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+		for _, p := range raw[*kmsg.MetadataResponse](via, m).Topics[0].Partitions {
+			if p.ErrorCode != 0 || p.Leader < 0 {
+				t.Errorf("through node %d: partition %d has no leader: %v", via.id, p.Partition, kerr.ErrorForCode(p.ErrorCode))
+			}
+		}
+	}
 }
