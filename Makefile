@@ -16,8 +16,10 @@ PKG      ?= ./...
 CACHE    := $(CURDIR)/.cache
 LINT_VERSION := v2.15.0
 LINT     := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
+SBOM_VERSION := v1.9.0
+SBOM     := $(CACHE)/bin/cyclonedx-gomod-$(SBOM_VERSION)
 
-.PHONY: help run build test test-long test-clients test-franz test-franz-cluster torture bench bench-peer lint fuzz demo docs vulncheck clean
+.PHONY: help run build test test-long test-clients test-franz test-franz-cluster test-deploy torture bench bench-peer lint fuzz demo docs vulncheck release clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,9 @@ test-franz: build ## franz-go's own integration tests against our broker
 test-franz-cluster: build ## the same against three brokers, half a million records; then again while brokers are killed
 	REPLICAS=3 RECORDS=500000 scripts/with-cluster test/franz/run
 	REPLICAS=3 RECORDS=500000 KILL_EVERY=20 scripts/with-cluster test/franz/run
+
+test-deploy: ## what deploy/ holds, with the tools of Prometheus, Kubernetes, compose and systemd
+	cd deploy/check && go test -timeout 10m ./...
 
 test-long: ## faults injected into a cluster at random for LONG=10m each of 3 seeds
 	for i in 1 2 3; do METAMORPHIC=$(LONG) go test $(RACE) -count=1 -timeout 2h -v ./test/faults; done
@@ -73,5 +78,13 @@ docs: ## write the generated pages anew: docs/configuration.md, docs/apis.md
 vulncheck: ## known vulnerabilities of what is imported; needs the network (vuln.go.dev)
 	scripts/vulncheck
 
+release: $(SBOM) ## archives for Linux and macOS with sums and bills of materials, in dist/
+	scripts/release $(VERSION) $(SBOM)
+
+$(SBOM):
+	@mkdir -p $(CACHE)/bin
+	GOBIN=$(CACHE)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
+	mv $(CACHE)/bin/cyclonedx-gomod $@
+
 clean: ## remove what was built; data/ stays
-	rm -rf bin .cache
+	rm -rf bin dist .cache
