@@ -102,6 +102,8 @@ func (b *Broker) proposeFor(ctx context.Context, tp topicPartition, ws []*writin
 		switch {
 		case err != nil:
 			w.err = err
+		case ctx.Err() != nil: // the coordinator sends it again; by now it may be somebody else's transaction
+			w.err = ctx.Err()
 		case w.marker.ProducerID < 0 || w.marker.ProducerEpoch < 0:
 			w.err = kerr.InvalidRequest
 		default:
