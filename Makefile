@@ -35,6 +35,7 @@ test: ## unit, crash and integration tests, and the seeds of the fuzz tests (PKG
 
 test-clients: build ## other projects' clients against our broker; installs them into .cache (several minutes, once)
 	test/clients/run-ours
+	KILL_EVERY=8 scripts/with-cluster examples/streams/run
 
 test-franz: build ## franz-go's own integration tests against our broker
 	scripts/with-broker test/franz/run
