@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from harness import install, scenario, tools, tutorial
+from harness import connect, install, scenario, tools, transactions, tutorial
 from harness.orders import EDGES, NULL_HEADER
 from harness.program import PATIENCE
 from harness.report import ClaimFailed
@@ -82,6 +82,14 @@ class Confluent(Client):
     def install(self):
         return [install.python(self.name), self.source("client.py")]
 
+    def check(self, suite, report):
+        super().check(suite, report)
+        name = f"transactions-{self.name}-{suite.run_id}"
+        suite.names += transactions.names(name)
+        self.create(name, transactions.PARTITIONS)
+        self.create(transactions.copy(name), transactions.PARTITIONS)
+        transactions.librdkafka([self.command[0], self.source("transactions.py")], self.env, name, report)
+
 
 class FranzGo(Client):
     name = "franz-go"
@@ -120,6 +128,23 @@ class JavaTools(Client):
         name = f"tools-{suite.run_id}"
         suite.names.append(name)
         tools.run(tools.Tools(suite.bootstrap, self.jars, name), report)
+        name = f"transactions-{self.name}-{suite.run_id}"
+        suite.names += transactions.names(name)
+        transactions.java(tools.Tools(suite.bootstrap, self.jars, name), report)
+
+
+class Connect(Client):
+    """A worker of Kafka Connect, which keeps its own state in three compacted topics."""
+
+    name = "connect"
+
+    def install(self):
+        self.jars = install.jars(self.name)
+
+    def check(self, suite, report):
+        name = f"connect-{suite.run_id}"
+        suite.names += connect.names(name)
+        connect.run(suite.bootstrap, self.jars, name, report)
 
 
 class Kcat(Client):
@@ -141,4 +166,4 @@ class Kcat(Client):
         return [order._replace(headers=headers) for order in orders]
 
 
-ALL = [Java, JavaTools, KafkaJS, KafkaPython, Confluent, Kcat, FranzGo]  # the slowest first
+ALL = [Java, Connect, JavaTools, KafkaJS, KafkaPython, Confluent, Kcat, FranzGo]  # the slowest first

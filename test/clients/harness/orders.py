@@ -1,7 +1,12 @@
 """The records that every client carries, and the comparison of what went in with what came out."""
 
+import os
 from collections import defaultdict
 from typing import NamedTuple
+
+from harness import install
+
+DATA = os.path.join(install.ROOT, "examples", "data", "online-retail-2011-12-06.csv")
 
 
 class Order(NamedTuple):

@@ -59,6 +59,9 @@ class Program:
             raise ClaimFailed(f"{self.name} ended with status {got}{self.complaint()}")
         self._reader.join()
 
+    def terminate(self):
+        self._process.terminate()
+
     def ended(self):
         return self._process.poll() is not None
 
@@ -97,9 +100,6 @@ class Member(Program):
     def reads(self):
         """The records read so far."""
         return [wire.parse_read(line) for line in self.lines]
-
-    def terminate(self):
-        self._process.terminate()
 
 
 def wait_until(condition, producer, members, what):
