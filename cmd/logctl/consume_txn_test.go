@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // transact writes values to topic in one transaction and ends it as told; nil leaves it open.
 func (c *broker) transact(topic string, commit *bool, values ...string) {
 	c.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.bootstrap), kgo.TransactionalID(c.name()), kgo.DefaultProduceTopic(topic))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...), kgo.TransactionalID(c.name()), kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		c.t.Fatal(err)
 	}

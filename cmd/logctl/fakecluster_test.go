@@ -46,7 +46,7 @@ func newFakeCluster(t *testing.T, n int, partitions ...*fakePartition) *fakeClus
 	}
 	t.Cleanup(fake.Close)
 	addrs := fake.ListenAddrs()
-	c := &fakeCluster{broker: &broker{t, strings.Join(addrs, ",")}, partitions: partitions, moving: map[int32][]int32{}}
+	c := &fakeCluster{broker: &broker{t: t, bootstrap: strings.Join(addrs, ",")}, partitions: partitions, moving: map[int32][]int32{}}
 	answer := func(key kmsg.Key, do func(kmsg.Request) kmsg.Response) {
 		fake.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			fake.KeepControl()

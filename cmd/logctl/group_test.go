@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -24,7 +25,7 @@ func (c *broker) member(topic, group string) {
 	ctx, joined := context.WithCancelCause(c.t.Context())
 	in := errors.New("assigned")
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(c.bootstrap), kgo.ClientID("reader"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
+		kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...), kgo.ClientID("reader"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { joined(in) }),
 	)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,24 +17,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// broker is what a test's commands talk to: a fake broker in this process or, where
-// LOGCTL_TEST_BOOTSTRAP names one, a real one, which other tests and people may be using too.
+// broker is what a test's commands talk to.
 type broker struct {
 	t         *testing.T
 	bootstrap string
+	program   string // the logctl that is run; "" runs commands in this process
 }
 
+// newBroker is the cluster of three brokers that all tests share, or the one that
+// LOGCTL_TEST_BOOTSTRAP names; others may be using it too. Commands are run by the program that
+// was built.
 func newBroker(t *testing.T) *broker {
 	t.Helper()
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("LOGCTL_BOOTSTRAP", "")
-	if real := os.Getenv("LOGCTL_TEST_BOOTSTRAP"); real != "" {
-		return &broker{t, real}
-	}
-	return newFake(t)
+	shared.start(t)
+	return &broker{t, shared.bootstrap, shared.program}
 }
 
-// newFake is a fake broker also where a real one is named, for tests that need it empty.
+// newFake is a fake broker in this process, empty, whose answers the test can bend.
 func newFake(t *testing.T) *broker {
 	t.Helper()
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
@@ -42,7 +45,7 @@ func newFake(t *testing.T) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	return &broker{t, strings.Join(fake.ListenAddrs(), ",")}
+	return &broker{t: t, bootstrap: strings.Join(fake.ListenAddrs(), ",")}
 }
 
 // result is what a command left behind.
@@ -56,7 +59,11 @@ type result struct {
 // run executes a command line with text as its standard input.
 func (c *broker) run(stdin string, args ...string) result {
 	c.t.Helper()
-	return execute(c.t, stdin, append([]string{"-b", c.bootstrap}, args...)...)
+	args = append([]string{"-b", c.bootstrap}, args...)
+	if c.program == "" {
+		return execute(c.t, stdin, args...)
+	}
+	return spawn(c.t, c.program, stdin, args...)
 }
 
 // ok is run for a command that must succeed.
@@ -74,6 +81,20 @@ func execute(t *testing.T, stdin string, args ...string) result {
 	return result{t, strings.Join(args, " "), status, stdout.String(), stderr.String()}
 }
 
+// spawn runs a program to its end.
+func spawn(t *testing.T, program, stdin string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return result{t, strings.Join(args, " "), cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
 func (r result) want(status int) result {
 	r.t.Helper()
 	if r.status != status {
@@ -89,6 +110,21 @@ func (r result) says(texts ...string) result {
 		if !strings.Contains(r.stdout, s) {
 			r.t.Errorf("logctl %s: no %q in\n%s", r.line, s, r.stdout)
 		}
+	}
+	return r
+}
+
+// shows checks that the standard output is these lines, but for the number of blanks between
+// words; a * stands for any text without blanks.
+func (r result) shows(lines ...string) result {
+	r.t.Helper()
+	var want []string
+	for _, l := range lines {
+		words := strings.Fields(regexp.QuoteMeta(l))
+		want = append(want, strings.ReplaceAll(strings.Join(words, " +"), `\*`, `\S+`))
+	}
+	if !regexp.MustCompile(`^` + strings.Join(want, `\n`) + `\n$`).MatchString(r.stdout) {
+		r.t.Errorf("logctl %s: wrote\n%swant\n%s", r.line, r.stdout, strings.Join(lines, "\n"))
 	}
 	return r
 }

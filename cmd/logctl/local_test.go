@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"quorumlog/internal/brokertest"
+
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
-	os.Exit(m.Run())
+	brokertest.Main(m, shared.close)
 }
 
 // fakeBrokerd answers on --listen and names all --voters as brokers, until it is killed.

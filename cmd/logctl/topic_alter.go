@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // alteredTopic is an element of the JSON of "topic alter".
@@ -61,9 +62,13 @@ func (t *topicAlter) run(ctx context.Context, names []string) error {
 	if len(changes) == 0 {
 		return usage("nothing to change; give --config KEY=VALUE or --delete-config KEY")
 	}
-	return t.withAdmin(ctx, func(ctx context.Context, adm *kadm.Client) error {
+	return t.withClient(ctx, func(ctx context.Context, cl *kgo.Client) error {
+		adm := t.admin(cl)
 		topics, err := t.topics(ctx, adm, names, false)
 		if err != nil {
+			return err
+		}
+		if err := t.checkTopicSettings(ctx, cl, topics[0].Topic, append(slices.Sorted(maps.Keys(set)), t.remove...)); err != nil {
 			return err
 		}
 		alter := adm.AlterTopicConfigs

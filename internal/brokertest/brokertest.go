@@ -208,13 +208,17 @@ func Run(t testing.TB, args ...string) (status int, stderr string) {
 // binary is the brokerd that Main built.
 var binary string
 
-// Main builds brokerd once, runs the package's tests, and removes it again. It is called from
-// TestMain and does not return. BROKERTEST_BINARY names a program to test instead.
-func Main(m *testing.M) {
-	os.Exit(runTests(m))
+// Main builds brokerd once, runs the package's tests, then what is to be done at the end, and
+// removes it again. It is called from TestMain and does not return. BROKERTEST_BINARY names a
+// program to test instead.
+func Main(m *testing.M, finally ...func()) {
+	os.Exit(runTests(m, finally))
 }
 
-func runTests(m *testing.M) int {
+func runTests(m *testing.M, finally []func()) int {
+	for _, f := range finally {
+		defer f()
+	}
 	if binary = os.Getenv("BROKERTEST_BINARY"); binary != "" {
 		return m.Run()
 	}
@@ -222,7 +226,7 @@ func runTests(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		binary = dir + "/brokerd"
-		err = build(binary)
+		err = Build(binary, "quorumlog/cmd/brokerd")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "brokertest:", err)
@@ -231,17 +235,17 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// build makes brokerd, with the race detector where the tests have it.
-func build(to string) error {
+// Build makes a program of this module, with the race detector where the tests have it.
+func Build(to, pkg string) error {
 	args := []string{"build", "-o", to}
 	if Race {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "quorumlog/cmd/brokerd")...)
+	cmd := exec.Command("go", append(args, pkg)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("building brokerd: %w\n%s", err, &out)
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, &out)
 	}
 	return nil
 }
