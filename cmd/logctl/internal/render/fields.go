@@ -39,3 +39,21 @@ func (n Note) write(w io.Writer, _ look) error {
 	_, err := fmt.Fprintln(w, string(n))
 	return err
 }
+
+// Line is a text with a colour.
+type Line struct {
+	Style Style
+	Text  string
+}
+
+// Lines are lines of text, each with a colour.
+type Lines []Line
+
+func (ls Lines) write(w io.Writer, l look) error {
+	for _, x := range ls {
+		if _, err := fmt.Fprintln(w, l.paint(x.Style, x.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
