@@ -26,7 +26,8 @@ type app struct {
 	now         func() time.Time
 	interactive bool // somebody is there to be asked
 	color       bool
-	width       int
+	width       int // columns of the terminal that is written to; 0: it is none
+	height      int // and its lines
 	progress    func() *render.Progress
 
 	bootstrap []string
@@ -50,8 +51,14 @@ func newRoot(a *app) *cobra.Command {
 		Example:       rootExample,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return a.settle()
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := a.settle(); err != nil {
+				return err
+			}
+			if a.format == render.AsRaw && c.Name() != "consume" {
+				return usage("-o raw is for logctl consume alone; use table, json or yaml")
+			}
+			return nil
 		},
 	}
 	flags := root.PersistentFlags()

@@ -8,5 +8,5 @@ func newCluster(a *app) *cobra.Command {
 		Short:   "Show the cluster, and what is wrong with it",
 		Example: "  logctl cluster health\n  logctl cluster info\n  logctl cluster members",
 	}
-	return group(c, newClusterInfo(a), newClusterHealth(a), newClusterMembers(a), newClusterJoin(a), newClusterRemove(a))
+	return group(c, a.watchable(newClusterInfo(a)), a.watchable(newClusterHealth(a)), a.watchable(newClusterMembers(a)), newClusterJoin(a), newClusterRemove(a))
 }

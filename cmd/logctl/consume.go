@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"quorumlog/cmd/logctl/internal/filter"
 	"quorumlog/cmd/logctl/internal/position"
 	"quorumlog/cmd/logctl/internal/recordio"
 	"quorumlog/cmd/logctl/internal/render"
@@ -25,6 +26,10 @@ type consume struct {
 	partitions  []int32
 	layout      string
 	uncommitted bool
+	tail        int64
+	keyAs       string
+	valueAs     string
+	choose      chooser
 
 	write func(dst []byte, r *kgo.Record) ([]byte, error)
 }
@@ -41,6 +46,12 @@ goes on until Ctrl-C, as does --from end. Places (--from, --until) are
 ` + position.Syntax + `.
 --until is the first place that is no longer read.
 
+--key, --header and --filter choose records; all of them must hold. --filter is an expression in CEL
+(https://cel.dev) over
+` + filter.Syntax + `
+A record for which it has no answer, such as one without a field that is asked for, is not chosen.
+-n counts chosen records.
+
 With --group, reading goes on from where the group stands (--from counts where it stands nowhere
 yet), and what was written out is committed. Otherwise nothing is remembered. Records of
 transactions that are open or were aborted are left out; --uncommitted shows them.
@@ -55,10 +66,21 @@ to say so.`,
   logctl consume orders --from -10 -p 0
   logctl consume orders --from -1h --format '%T %k %s\n'
   logctl consume orders --from 2011-12-01T08:00:00Z --until 2011-12-01T09:00:00Z -o json
+  logctl consume orders --tail 5 --filter 'value.Quantity > 10 && key != null'
+  logctl consume orders --key 17850 --header source=shop
+  logctl consume clicks --key-as int --format '%k %s\n'
+  logctl consume orders -n 1 -o raw > order.bin
   logctl consume orders returns -f -g auditors -n 100`,
 		Args:              arguments(1, -1),
 		ValidArgsFunction: a.completeTopics,
 		RunE: func(c *cobra.Command, topics []string) error {
+			s.choose.hasKey = c.Flags().Changed("key")
+			if c.Flags().Changed("tail") {
+				if s.tail < 1 || c.Flags().Changed("from") {
+					return usage("--tail must be 1 or more, and does not go with --from")
+				}
+				s.from = fmt.Sprint(-s.tail)
+			}
 			if err := s.validate(); err != nil {
 				return err
 			}
@@ -73,7 +95,17 @@ to say so.`,
 	f.StringVarP(&s.group, "group", "g", "", "read as a member of this consumer group, and commit")
 	f.Int32SliceVarP(&s.partitions, "partition", "p", nil, "read only these partitions (default all)")
 	f.StringVarP(&s.layout, "format", "F", `%s\n`, "how to write a record")
+	f.Int64Var(&s.tail, "tail", 0, "begin `N` records before the end of each partition, as --from -N does")
+	f.StringVarP(&s.choose.key, "key", "k", "", "only records with this key")
+	f.StringArrayVarP(&s.choose.headers, "header", "H", nil, "only records with this header, as `NAME=VALUE` or NAME; repeat for more")
+	f.StringVar(&s.choose.filter, "filter", "", "only records for which this `EXPRESSION` in CEL is true")
+	f.StringVar(&s.keyAs, "key-as", "string", "write keys as `string`, int (big-endian), hex or base64")
+	f.StringVar(&s.valueAs, "value-as", "string", "write values as `string`, int (big-endian), hex or base64")
 	f.BoolVar(&s.uncommitted, "uncommitted", false, "show records of open and aborted transactions too")
+	for _, name := range []string{"key-as", "value-as"} {
+		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]string{"string", "int", "hex", "base64"}, cobra.ShellCompDirectiveNoFileComp))
+	}
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -87,8 +119,16 @@ func (s *consume) validate() error {
 			return usage("--%v", err)
 		}
 		s.write = func(dst []byte, r *kgo.Record) ([]byte, error) { return f.Append(dst, r), nil }
+	case render.AsRaw:
+		s.write = func(dst []byte, r *kgo.Record) ([]byte, error) { return append(dst, r.Value...), nil }
 	default:
-		return usage("records are written by --format or as -o json, not as %s", s.format)
+		return usage("records are written by --format, or as -o json or raw, not as %s", s.format)
+	}
+	if err := s.decode(); err != nil {
+		return err
+	}
+	if err := s.choose.compile(); err != nil {
+		return err
 	}
 	switch {
 	case s.limit < 0:
@@ -127,6 +167,7 @@ func (s *consume) run(ctx context.Context, names []string) error {
 		return usage("%v", err)
 	}
 	err = s.read(ctx, cl, plan)
+	s.choose.note(s.app)
 	if s.group != "" {
 		err = errors.Join(err, leave(ctx, cl))
 	}
@@ -166,7 +207,7 @@ func (s *consume) read(ctx context.Context, cl *kgo.Client, plan *readPlan) erro
 			if failed != nil || stop || !plan.wants(r) {
 				return
 			}
-			if !r.Attrs.IsControl() {
+			if !r.Attrs.IsControl() && s.choose.matches(r) {
 				if line, failed = s.write(line[:0], r); failed == nil {
 					_, failed = out.Write(line)
 				}

@@ -140,3 +140,42 @@ func TestConsumeChecksItsFlags(t *testing.T) {
 	}
 	c.run("", "consume").want(statusUsage).complains("TOPIC is missing")
 }
+
+func TestConsumeChoosesRecords(t *testing.T) {
+	c := newBroker(t)
+	name := c.topic(1)
+	c.run(`a:{"n":1}`+"\n"+`b:{"n":2}`+"\n", "produce", name, "-K", ":", "-H", "from=shop").want(statusDone)
+	c.run("c:text\n", "produce", name, "-K", ":", "-H", "from=web").want(statusDone)
+	for want, args := range map[string][]string{
+		"b":   {"--filter", "value.n > 1"},
+		"a":   {"--key", "a"},
+		"c":   {"-H", "from=web"},
+		"abc": {"-H", "from"},
+		"ab":  {"--filter", `headers.from == "shop" && key in ["a","b","c"]`},
+		"":    {"--key", "b", "-H", "from=web"},
+		"bc":  {"--tail", "2"},
+	} {
+		r := c.ok(append([]string{"consume", name, "--format", "%k"}, args...)...)
+		if r.stdout != want {
+			t.Errorf("%v read %q, want %q", args, r.stdout, want)
+		}
+		if says := strings.Contains(r.stderr, "1 record was passed over"); says != (want == "b") {
+			t.Errorf("%v said %q", args, r.stderr)
+		}
+	}
+	c.run("", "consume", name, "--filter", "valu.n").want(statusUsage).complains("--filter", "valu")
+}
+
+func TestConsumeWritesBytesInManyWays(t *testing.T) {
+	c := newBroker(t)
+	name := c.topic(1)
+	c.run("\x00\x00\x00\x2a:\xff\x00\n", "produce", name, "-K", ":").want(statusDone)
+	c.ok("consume", name, "--key-as", "int", "--value-as", "hex", "--format", `%k %s\n`).shows("42 ff00")
+	c.ok("consume", name, "--key-as", "hex", "-o", "json").says(`"key":"0000002a"`, `"value_encoding":"base64"`)
+	if got := c.ok("consume", name, "-o", "raw").stdout; got != "\xff\x00" {
+		t.Errorf("raw %q", got)
+	}
+	c.run("", "consume", name, "--key-as", "octal").want(statusUsage).complains("octal")
+	c.run("", "consume", name, "--tail", "0").want(statusUsage).complains("--tail")
+	c.run("", "topic", "list", "-o", "raw").want(statusUsage).complains("raw")
+}

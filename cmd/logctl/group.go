@@ -18,7 +18,7 @@ func newGroup(a *app) *cobra.Command {
 		Short:   "List, inspect, reset and delete consumer groups",
 		Example: "  logctl group lag\n  logctl group reset auditors --to -1d --topic orders",
 	}
-	return group(c, newGroupList(a), newGroupDescribe(a), newGroupLag(a), newGroupMembers(a), newGroupReset(a), newGroupDelete(a))
+	return group(c, a.watchable(newGroupList(a)), a.watchable(newGroupDescribe(a)), a.watchable(newGroupLag(a)), newGroupMembers(a), newGroupReset(a), newGroupDelete(a))
 }
 
 // consumerGroup is one group, of the classic protocol or of KIP-848's.

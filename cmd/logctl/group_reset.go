@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type resetPartition struct {
 type groupReset struct {
 	*app
 	to     string
+	file   string
 	topics []string
 	yes    bool
 	dryRun bool
@@ -42,26 +44,37 @@ func newGroupReset(a *app) *cobra.Command {
 		Short: "Move a group to another place",
 		Long: "Move a group to another place in its topics. Without --yes the plan is shown and nothing is\n" +
 			"changed. The group's members must be stopped first. Places are\n" +
-			position.Syntax + ",\nor shift:+N and shift:-N, from where the group stands.",
+			position.Syntax + ",\nor shift:+N and shift:-N, from where the group stands.\n\n" +
+			"--from-file reads offsets instead: lines TOPIC,PARTITION,OFFSET, or the JSON of group lag, or of\n" +
+			"group reset, which then leads back to where the group stood.",
 		Example: `  logctl group reset auditors --to start
   logctl group reset auditors --to -1h --topic orders --yes
-  logctl group reset auditors --to shift:-100 --topic orders:0,1 --yes`,
+  logctl group reset auditors --to shift:-100 --topic orders:0,1 --yes
+  logctl group lag auditors -o json > before.json
+  logctl group reset auditors --from-file before.json --yes`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.completeGroups,
 		RunE: func(c *cobra.Command, args []string) error {
-			if r.to == "" {
+			switch {
+			case r.to == "" && r.file == "":
 				return usage("--to is missing; say where the group is to stand, for example --to start")
-			}
-			if r.yes && r.dryRun {
+			case r.file != "" && (r.to != "" || len(r.topics) > 0):
+				return usage("--from-file says all that is to change, so it does not go with --to or --topic")
+			case r.yes && r.dryRun:
 				return usage("--yes and --dry-run exclude each other")
 			}
+			plan, err := r.planner(args[0])
+			if err != nil {
+				return err
+			}
 			return r.withAdmin(c.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				return r.run(ctx, adm, args[0])
+				return r.run(ctx, adm, args[0], plan)
 			})
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&r.to, "to", "", "where the group is to stand, a `PLACE`")
+	f.StringVar(&r.file, "from-file", "", "take offsets from this `FILE`; - is standard input")
 	f.StringArrayVar(&r.topics, "topic", nil, "only this topic, or these partitions of it, as `TOPIC[:P,...]`; repeat for more (default what the group committed)")
 	f.BoolVarP(&r.yes, "yes", "y", false, "do it")
 	f.BoolVar(&r.dryRun, "dry-run", false, "show the plan, but change nothing (the default)")
@@ -69,20 +82,36 @@ func newGroupReset(a *app) *cobra.Command {
 	return c
 }
 
-func (r *groupReset) run(ctx context.Context, adm *kadm.Client, group string) error {
+// resetPlanner finds where a group is to stand.
+type resetPlanner func(ctx context.Context, adm *kadm.Client) ([]resetPartition, error)
+
+// planner reads what the command line says, before anything is asked.
+func (r *groupReset) planner(group string) (resetPlanner, error) {
+	if r.file != "" {
+		offsets, err := r.readOffsets()
+		return func(ctx context.Context, adm *kadm.Client) ([]resetPartition, error) {
+			return r.fromFile(ctx, adm, group, offsets)
+		}, err
+	}
 	to, err := position.Parse(r.to, r.now())
 	if err != nil {
-		return usage("--to: %v", err)
+		return nil, usage("--to: %v", err)
 	}
-	committed, err := r.committed(ctx, adm, group)
-	if err != nil {
-		return err
-	}
-	wanted, err := r.wanted(ctx, adm, group, committed)
-	if err != nil {
-		return err
-	}
-	plan, err := r.plan(ctx, adm, to, committed, wanted)
+	return func(ctx context.Context, adm *kadm.Client) ([]resetPartition, error) {
+		committed, err := r.committed(ctx, adm, group)
+		if err != nil {
+			return nil, err
+		}
+		wanted, err := r.wanted(ctx, adm, group, committed)
+		if err != nil {
+			return nil, err
+		}
+		return r.plan(ctx, adm, to, committed, wanted)
+	}, nil
+}
+
+func (r *groupReset) run(ctx context.Context, adm *kadm.Client, group string, planner resetPlanner) error {
+	plan, err := planner(ctx, adm)
 	if err != nil {
 		return err
 	}
@@ -181,16 +210,35 @@ func (r *groupReset) present(ctx context.Context, adm *kadm.Client, wanted map[s
 	return topics, nil
 }
 
+// plan puts all wanted partitions at one place.
 func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Position, committed kadm.OffsetResponses, wanted map[string][]int32) ([]resetPartition, error) {
+	if to.Kind == position.Shift {
+		for topic, partitions := range wanted {
+			for _, n := range partitions {
+				if o, ok := committed.Lookup(topic, n); !ok || o.Err != nil || o.At < 0 {
+					return nil, refused("the group has committed nothing in %s-%d, so there is nothing to shift; use --to start or --to end", topic, n)
+				}
+			}
+		}
+	}
+	times, err := r.offsetsAt(ctx, adm, to, slices.Collect(maps.Keys(wanted)))
+	if err != nil {
+		return nil, err
+	}
+	return r.planned(ctx, adm, committed, wanted, func(topic string, n int32, b bounds, present int64) int64 {
+		return locate(to, b, times, topic, n, present)
+	})
+}
+
+// planned puts every wanted partition where place says, which is told its bounds and where the
+// group stands now, or the start where it stands nowhere.
+func (r *groupReset) planned(ctx context.Context, adm *kadm.Client, committed kadm.OffsetResponses, wanted map[string][]int32,
+	place func(topic string, n int32, b bounds, present int64) int64) ([]resetPartition, error) {
 	topics, err := r.present(ctx, adm, wanted)
 	if err != nil {
 		return nil, err
 	}
 	bounds, err := r.bounds(ctx, adm, topics, false)
-	if err != nil {
-		return nil, err
-	}
-	times, err := r.offsetsAt(ctx, adm, to, namesOf(topics))
 	if err != nil {
 		return nil, err
 	}
@@ -205,10 +253,8 @@ func (r *groupReset) plan(ctx context.Context, adm *kadm.Client, to position.Pos
 			present := b.start
 			if o, ok := committed.Lookup(t.Topic, n); ok && o.Err == nil && o.At >= 0 {
 				p.Before, present = &o.At, o.At
-			} else if to.Kind == position.Shift {
-				return nil, refused("the group has committed nothing in %s-%d, so there is nothing to shift; use --to start or --to end", t.Topic, n)
 			}
-			p.After = locate(to, b, times, t.Topic, n, present)
+			p.After = place(t.Topic, n, b, present)
 			p.Lag = b.end - p.After
 			plan = append(plan, p)
 		}

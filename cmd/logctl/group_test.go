@@ -115,3 +115,26 @@ func TestGroupDelete(t *testing.T) {
 	c.ok("group", "delete", group, "--yes").says("deleted")
 	c.run("", "group", "describe", group).want(statusRefused).complains(group, "does not exist")
 }
+
+func TestGroupResetTakesOffsetsFromAFile(t *testing.T) {
+	c := newBroker(t)
+	topic, group := c.committed("4")
+	before := c.ok("group", "lag", group, "-o", "json").stdout
+	c.run("# offsets\n"+topic+",0,7\n", "group", "reset", group, "--from-file", "-").want(statusDone).shows(
+		"TOPIC PARTITION BEFORE AFTER LAG", topic+" 0 4 7 3")
+	back := c.ok("group", "reset", group, "--from-file", file(t, topic+",0,99"), "--yes", "-o", "json")
+	if got := decode[[]resetPartition](back); !got[0].Done || got[0].After != 10 {
+		t.Errorf("reset %+v", got)
+	}
+	for _, in := range []string{before, back.stdout} {
+		c.ok("group", "reset", group, "--to", "end", "--yes")
+		got := decode[[]resetPartition](c.run(in, "group", "reset", group, "--from-file", "-", "--yes", "-o", "json").want(statusDone))
+		if len(got) != 1 || got[0].After != 4 || !got[0].Done {
+			t.Errorf("reset %+v from %s", got, in)
+		}
+	}
+	for in, want := range map[string]string{"": "no offsets", "a,b\n": "TOPIC,PARTITION,OFFSET", "a,0,x\n": "line 1", "[{]": "no JSON", topic + ",0,-4": "negative"} {
+		c.run(in, "group", "reset", group, "--from-file", "-").want(statusUsage).complains(want)
+	}
+	c.run("", "group", "reset", group, "--from-file", "-", "--to", "end").want(statusUsage).complains("does not go with")
+}

@@ -32,9 +32,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		in: stdin, out: out, err: stderr, env: os.Getenv, now: time.Now,
 		interactive: render.IsTerminal(stdin) && render.IsTerminal(stderr),
 		color:       render.WantsColor(stdout, os.Getenv),
-		width:       render.Width(stdout),
 		progress:    func() *render.Progress { return render.NewProgress(stderr) },
 	}
+	a.width, a.height = render.Size(stdout)
 	return a.run(ctx, args)
 }
 

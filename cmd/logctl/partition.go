@@ -20,7 +20,7 @@ func newPartition(a *app) *cobra.Command {
 		Short:   "Show partitions, and choose where their replicas and leaders are",
 		Example: "  logctl partition list --under-replicated\n  logctl partition reassign --drain 3\n  logctl partition leaders",
 	}
-	return group(c, newPartitionList(a), newPartitionMove(a), newPartitionLeaders(a), newPartitionReassign(a))
+	return group(c, a.watchable(newPartitionList(a)), newPartitionMove(a), newPartitionLeaders(a), newPartitionReassign(a))
 }
 
 // partitionsOf returns the partitions of topics that names and patterns select, sorted.

@@ -45,12 +45,15 @@ Formats:
   csv    the first row names the columns; each further row becomes a JSON object of strings
   json   each line is an object as logctl consume -o json writes it; topic, partition and offset
          in it are passed over, and a value may be any JSON document
+  jsonlines
+         each line is a JSON document, which is the value as it stands; key and time may be fields
 
 Records with a key go to the partition that Kafka's default partitioner chooses for it. Writing
 stops at the first record that is refused; the ones before it are written.`,
 		Example: `  echo hello | logctl produce greetings
   logctl produce orders --key-separator : < orders.txt
   logctl produce orders --format csv --key-column InvoiceNo --timestamp-column InvoiceDate *.csv
+  logctl produce orders --format jsonlines --key-column id events.jsonl
   logctl produce orders -k 17850 -H source=shop -H trace=42 -p 3 order.txt
   logctl consume orders -o json | logctl -b other:9092 produce orders --format json`,
 		Args: arguments(1, -1),
@@ -69,18 +72,18 @@ stops at the first record that is refused; the ones before it are written.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&p.input.Format, "format", "F", "lines", "what the input is: `lines`, csv or json")
+	f.StringVarP(&p.input.Format, "format", "F", "lines", "what the input is: `lines`, csv, json or jsonlines")
 	f.StringVarP(&p.key, "key", "k", "", "the key of every record")
 	f.StringVarP(&p.keySeparator, "key-separator", "K", "", "lines: what stands between key and value, such as : or \\t")
-	f.StringVar(&p.input.KeyColumn, "key-column", "", "csv: the `COLUMN` that is the key as well")
-	f.StringVar(&p.input.TimestampColumn, "timestamp-column", "", "csv: the `COLUMN` that is the record's time")
+	f.StringVar(&p.input.KeyColumn, "key-column", "", "csv, jsonlines: the `COLUMN` or field that is the key as well")
+	f.StringVar(&p.input.TimestampColumn, "timestamp-column", "", "csv, jsonlines: the `COLUMN` or field that is the record's time")
 	f.BoolVarP(&p.input.NullEmpty, "null", "Z", false, "lines: an empty value is null, which deletes a key in a compacted topic")
 	f.StringArrayVarP(&p.headers, "header", "H", nil, "a header for every record, as `KEY=VALUE`; repeat for more")
 	f.Int32VarP(&p.partition, "partition", "p", -1, "write to this partition")
 	f.StringVar(&p.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
 	f.StringVar(&p.acks, "acks", "all", "who must have a record before it counts as written: all, 1 (the leader) or 0 (nobody)")
 	f.StringVar(&p.timestamp, "timestamp", "", "the time of every record, such as 2011-12-01T08:00:00Z or @MILLISECONDS (default now, or what the input says)")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"lines", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"lines", "csv", "json", "jsonlines"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions([]string{"none", "gzip", "snappy", "lz4", "zstd"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func newTopic(a *app) *cobra.Command {
@@ -19,7 +21,7 @@ func newTopic(a *app) *cobra.Command {
 		Short:   "Create, list, describe, change and delete topics",
 		Example: "  logctl topic list\n  logctl topic create orders --partitions 6",
 	}
-	return group(c, newTopicCreate(a), newTopicList(a), newTopicDescribe(a), newTopicAlter(a),
+	return group(c, newTopicCreate(a), a.watchable(newTopicList(a)), a.watchable(newTopicDescribe(a)), newTopicAlter(a),
 		newTopicDelete(a), newTopicAddPartitions(a), newTopicTrim(a))
 }
 
@@ -124,11 +126,11 @@ func (a *app) bounds(ctx context.Context, adm *kadm.Client, topics []kadm.TopicD
 	}
 	names := namesOf(topics)
 	starts, err := adm.ListStartOffsets(ctx, names...)
-	if err != nil {
+	if err != nil && !ofSomePartitions(err) {
 		return nil, a.explain(err, "list start offsets")
 	}
 	ends, err := adm.ListEndOffsets(ctx, names...)
-	if err != nil {
+	if err != nil && !ofSomePartitions(err) {
 		return nil, a.explain(err, "list end offsets")
 	}
 	sizes := map[string]map[int32]int64{}
@@ -138,9 +140,12 @@ func (a *app) bounds(ctx context.Context, adm *kadm.Client, topics []kadm.TopicD
 	for _, t := range topics {
 		m[t.Topic] = map[int32]bounds{}
 		for _, p := range t.Partitions.Sorted() {
-			s, _ := starts.Lookup(t.Topic, p.Partition)
-			e, _ := ends.Lookup(t.Topic, p.Partition)
+			s, begins := starts.Lookup(t.Topic, p.Partition)
+			e, ends := ends.Lookup(t.Topic, p.Partition)
 			b := bounds{start: s.Offset, end: e.Offset, size: -1, err: firstError(p.Err, s.Err, e.Err)}
+			if b.err == nil && !(begins && ends) {
+				b.err = kerr.LeaderNotAvailable
+			}
 			if n, ok := sizes[t.Topic][p.Partition]; ok {
 				b.size = n
 			}
@@ -148,6 +153,17 @@ func (a *app) bounds(ctx context.Context, adm *kadm.Client, topics []kadm.TopicD
 		}
 	}
 	return m, nil
+}
+
+// ofSomePartitions reports whether an answer is there but for some partitions or brokers, such as
+// those without a leader.
+func ofSomePartitions(err error) bool {
+	var shards *kadm.ShardErrors
+	if errors.As(err, &shards) {
+		return !shards.AllFailed || !slices.ContainsFunc(shards.Errs, func(e kadm.ShardError) bool { return !ofSomePartitions(e.Err) })
+	}
+	var refusal *kerr.Error
+	return errors.As(err, &refusal) && refusal.Retriable
 }
 
 func firstError(errs ...error) error {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"time"
 
+	"quorumlog/cmd/logctl/internal/declare"
 	"quorumlog/cmd/logctl/internal/render"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // createdTopic is an element of the JSON of "topic create".
@@ -27,6 +29,7 @@ type topicCreate struct {
 	partitions  int32
 	replication int16
 	configs     []string
+	placement   []string
 	ifNotExists bool
 	dryRun      bool
 }
@@ -40,6 +43,7 @@ func newTopicCreate(a *app) *cobra.Command {
 			"(num.partitions, default.replication.factor).",
 		Example: `  logctl topic create orders
   logctl topic create orders returns --partitions 6 --replication-factor 3
+  logctl topic create payments --placement 1,2,3 --placement 2,3,1
   logctl topic create stock --config cleanup.policy=compact --if-not-exists`,
 		Args: arguments(1, -1),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -50,6 +54,7 @@ func newTopicCreate(a *app) *cobra.Command {
 	f.Int32Var(&t.partitions, "partitions", -1, "how many partitions each gets")
 	f.Int16Var(&t.replication, "replication-factor", -1, "how many replicas each partition gets")
 	f.StringArrayVar(&t.configs, "config", nil, "a topic setting, as `KEY=VALUE`; repeat for more")
+	f.StringArrayVar(&t.placement, "placement", nil, "the brokers of a partition, leader first, as `ID,ID,...`; repeat for each partition")
 	f.BoolVar(&t.ifNotExists, "if-not-exists", false, "a topic that is there already is no error")
 	f.BoolVar(&t.dryRun, "dry-run", false, "let the broker check the request, but create nothing")
 	return c
@@ -63,10 +68,25 @@ func (t *topicCreate) run(ctx context.Context, names []string) error {
 	if t.partitions == 0 || t.partitions < -1 || t.replication == 0 || t.replication < -1 {
 		return usage("--partitions and --replication-factor must be 1 or more")
 	}
-	return t.withAdmin(ctx, func(ctx context.Context, adm *kadm.Client) error {
+	for _, name := range names {
+		if !declare.ValidTopicName(name) {
+			return usage("%q cannot be a topic's name: use up to 249 letters, digits, dots, underscores and hyphens", name)
+		}
+	}
+	placed, err := t.placed()
+	if err != nil {
+		return err
+	}
+	return t.withClient(ctx, func(ctx context.Context, cl *kgo.Client) error {
+		adm := t.admin(cl)
 		create := adm.CreateTopics
 		if t.dryRun {
 			create = adm.ValidateCreateTopics
+		}
+		if placed != nil {
+			create = func(ctx context.Context, _ int32, _ int16, configs map[string]*string, names ...string) (kadm.CreateTopicResponses, error) {
+				return t.createPlaced(ctx, cl, placed, configs, names)
+			}
 		}
 		answers, err := create(ctx, t.partitions, t.replication, configs, names...)
 		if err != nil {
@@ -89,10 +109,22 @@ func (t *topicCreate) appear(ctx context.Context, adm *kadm.Client, answers kadm
 		}
 	}
 	for begun := time.Now(); len(names) > 0 && time.Since(begun) < appearLimit && ctx.Err() == nil; time.Sleep(retryStep) {
-		if seen, err := adm.ListTopics(ctx, names...); err == nil && seen.Error() == nil {
+		if seen, err := adm.ListTopics(ctx, names...); err == nil && seen.Error() == nil && led(seen) {
 			return
 		}
 	}
+}
+
+// led reports whether every partition has a leader.
+func led(topics kadm.TopicDetails) bool {
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			if p.Leader < 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (t *topicCreate) report(names []string, answers kadm.CreateTopicResponses) error {

@@ -34,3 +34,19 @@ func TestTopicCreateChecksItsFlags(t *testing.T) {
 	c.run("", "topic", "create", "a", "--config", "x").want(statusUsage).complains("KEY=VALUE")
 	c.run("", "topic", "create", "a", "--config", "x=1", "--config", "x=2").want(statusUsage).complains("twice")
 }
+
+func TestTopicCreatePlacesReplicasWhereItIsTold(t *testing.T) {
+	c := newBroker(t)
+	name := c.name()
+	t.Cleanup(func() { c.run("", "topic", "delete", name, "--yes") })
+	c.ok("topic", "create", name, "--placement", "3,1", "--placement", "2,3").says(name, "2", "created")
+	got := decode[[]describedTopic](c.ok("topic", "describe", name, "-o", "json"))
+	if p := got[0].Partitions; len(p) != 2 || join(p[0].Replicas) != "3,1" || join(p[1].Replicas) != "2,3" {
+		t.Errorf("placed %+v", got)
+	}
+	c.run("", "topic", "create", name+"x", "--placement", "1,1").want(statusUsage).complains("--placement")
+	c.run("", "topic", "create", name+"x", "--placement", "1", "--placement", "1,2").want(statusUsage).complains("others 2")
+	c.run("", "topic", "create", name+"x", "--placement", "1", "--partitions", "2").want(statusUsage).complains("--partitions")
+	c.run("", "topic", "create", name+"x", "--placement", "99").want(statusRefused).complains("99")
+	c.run("", "topic", "create", "a b").want(statusUsage).complains(`"a b"`)
+}

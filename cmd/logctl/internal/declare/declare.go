@@ -63,6 +63,11 @@ func (s *Settings) UnmarshalYAML(n *yaml.Node) error {
 // topicName is what Kafka allows.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+// ValidTopicName reports whether Kafka allows a topic of this name.
+func ValidTopicName(name string) bool {
+	return topicName.MatchString(name) && name != "." && name != ".."
+}
+
 // Read reads one file. Names that the format does not have, and numbers that nothing can have,
 // are errors.
 func Read(r io.Reader) (File, error) {
@@ -79,7 +84,7 @@ func Read(r io.Reader) (File, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Topics)) {
 		t := f.Topics[name]
 		switch {
-		case !topicName.MatchString(name) || name == "." || name == "..":
+		case !ValidTopicName(name):
 			return f, fmt.Errorf("%q cannot be a topic's name", name)
 		case strings.HasPrefix(name, "__"):
 			return f, fmt.Errorf("%s is one of the broker's own topics", name)

@@ -38,19 +38,19 @@ var errNoSeparator = errors.New("no key separator in it")
 
 // Options says how text becomes records. The zero value is one record a line, without keys.
 type Options struct {
-	Format          string // "lines" (or ""), "csv" or "json"
+	Format          string // "lines" (or ""), "csv", "json" or "jsonlines"
 	KeySeparator    string // lines: what stands between key and value; "" for no keys
-	KeyColumn       string // csv: the column that is the key as well
-	TimestampColumn string // csv: the column that holds the record's time
+	KeyColumn       string // csv, jsonlines: the column or field that is the key as well
+	TimestampColumn string // csv, jsonlines: the column or field that holds the record's time
 	NullEmpty       bool   // lines: an empty value is null, a tombstone
 }
 
 // Validate reports the first option that is unknown or does not go with the format.
 func (o Options) Validate() error {
 	switch o.Format {
-	case "", "lines", "csv", "json":
+	case "", "lines", "csv", "json", "jsonlines":
 	default:
-		return fmt.Errorf("format %q is not one of lines, csv, json", o.Format)
+		return fmt.Errorf("format %q is not one of lines, csv, json, jsonlines", o.Format)
 	}
 	lines := o.Format == "" || o.Format == "lines"
 	switch {
@@ -58,8 +58,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("a key separator goes with format lines, not with %s", o.Format)
 	case o.NullEmpty && !lines:
 		return fmt.Errorf("null for empty values goes with format lines, not with %s", o.Format)
-	case (o.KeyColumn != "" || o.TimestampColumn != "") && o.Format != "csv":
-		return errors.New("a key column or timestamp column goes with format csv")
+	case (o.KeyColumn != "" || o.TimestampColumn != "") && o.Format != "csv" && o.Format != "jsonlines":
+		return errors.New("a key column or timestamp column goes with format csv or jsonlines")
 	}
 	return nil
 }
@@ -71,6 +71,8 @@ func NewReader(r io.Reader, o Options) Reader {
 		return newCSV(r, o)
 	case "json":
 		return &jsonReader{lines: newLines(r)}
+	case "jsonlines":
+		return &documentReader{lines: newLines(r), opts: o}
 	}
 	return &lineReader{lines: newLines(r), opts: o}
 }

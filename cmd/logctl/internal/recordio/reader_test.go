@@ -3,6 +3,7 @@ package recordio
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -170,4 +171,41 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDocumentsGiveKeysAndTimes(t *testing.T) {
+	in := `{"id":7,"at":1000,"n":{"a": 1}}` + "\n\n" + `{"id":"x","at":"1970-01-01T00:00:02Z"}` + "\n"
+	r := NewReader(strings.NewReader(in), Options{Format: "jsonlines", KeyColumn: "id", TimestampColumn: "at"})
+	for _, want := range []string{`7 1000 {"id":7,"at":1000,"n":{"a": 1}}`, `x 2000 {"id":"x","at":"1970-01-01T00:00:02Z"}`} {
+		rec, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%s %d %s", rec.Key, rec.Timestamp.UnixMilli(), rec.Value); got != want {
+			t.Errorf("read %s, want %s", got, want)
+		}
+	}
+	for _, bad := range []string{"x\n", `{"a":1}` + "\n", `{"id":1,"at":"soon"}` + "\n"} {
+		if _, err := NewReader(strings.NewReader(bad), Options{Format: "jsonlines", KeyColumn: "id", TimestampColumn: "at"}).Read(); err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestDecodersMakeText(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"string", "\xff", "\xff"}, {"int", "\xff\xff\xff\xfe", "-2"}, {"int", "\x00\x00\x00\x00\x00\x00\x01\x00", "256"},
+		{"int", "\x01\x02\x03", "0x010203"}, {"hex", "\x0a\xff", "0aff"}, {"base64", "\xff", "/w=="}, {"hex", "", ""},
+	} {
+		d, err := ParseDecoder(c.name)
+		if got := string(d.Decode([]byte(c.in))); err != nil || got != c.want {
+			t.Errorf("%s of %q: %q, %v", c.name, c.in, got, err)
+		}
+		if d.Decode(nil) != nil {
+			t.Errorf("%s makes something of null", c.name)
+		}
+	}
+	if _, err := ParseDecoder("octal"); err == nil {
+		t.Error("octal is a decoder")
+	}
 }

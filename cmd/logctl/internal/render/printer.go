@@ -17,6 +17,7 @@ const (
 	AsTable Format = "table"
 	AsJSON  Format = "json"
 	AsYAML  Format = "yaml"
+	AsRaw   Format = "raw" // of records alone: their bytes, and nothing else
 )
 
 // ParseFormat checks a format's name; the empty name is a table.
@@ -24,7 +25,7 @@ func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
 	case "":
 		return AsTable, nil
-	case AsTable, AsJSON, AsYAML:
+	case AsTable, AsJSON, AsYAML, AsRaw:
 		return f, nil
 	}
 	return "", fmt.Errorf("output %q is not one of table, json, yaml", s)

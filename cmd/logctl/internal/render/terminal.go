@@ -13,14 +13,14 @@ func IsTerminal(f any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// Width returns the columns of the terminal w, 0 where it is none.
-func Width(w io.Writer) int {
+// Size returns the columns and lines of the terminal w, 0 where it is none.
+func Size(w io.Writer) (columns, lines int) {
 	if file, ok := w.(*os.File); ok {
-		if cols, _, err := term.GetSize(int(file.Fd())); err == nil {
-			return cols
+		if columns, lines, err := term.GetSize(int(file.Fd())); err == nil {
+			return columns, lines
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // WantsColor reports whether text for w should be coloured: on a terminal that is not "dumb",
