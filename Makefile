@@ -73,7 +73,7 @@ fuzz: ## every fuzz test in turn, for FUZZTIME=10s each
 demo: build ## a lively stream of orders and what a consumer group makes of it, about 20 s
 	go run ./examples/revenue -brokerd bin/brokerd
 
-docs: ## write the generated pages anew: docs/configuration.md, docs/apis.md
+docs: ## write the generated pages anew: docs/configuration.md, docs/apis.md and more
 	UPDATE_DOCS=1 go test -count=1 -run '^TestDocsAreCurrent' ./...
 
 vulncheck: ## known vulnerabilities of what is imported; needs the network (vuln.go.dev)

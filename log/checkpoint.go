@@ -87,17 +87,27 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 	if err := l.describe(&c); err != nil {
 		return err
 	}
+	if err := replaceCheckpoint(l.dir, c, func(f *os.File) error { return l.opts.Syncer.Sync(f) }); err != nil {
+		return err
+	}
+	l.checkpointed.Store(c.Index)
+	l.swapped = false
+	return nil
+}
+
+// replaceCheckpoint puts c durably in the place of the checkpoint in dir.
+func replaceCheckpoint(dir string, c Checkpoint, sync func(*os.File) error) error {
 	b, err := c.Encode()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(l.dir, checkpointFile)
+	path := filepath.Join(dir, checkpointFile)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
 	if _, err = f.Write(b); err == nil {
-		err = l.opts.Syncer.Sync(f)
+		err = sync(f)
 	}
 	if e := f.Close(); err == nil {
 		err = e
@@ -106,11 +116,7 @@ func (l *Log) WriteCheckpoint(c Checkpoint) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err == nil {
-		err = durable.Dir(l.dir)
-	}
-	if err == nil {
-		l.checkpointed.Store(c.Index)
-		l.swapped = false
+		err = durable.Dir(dir)
 	}
 	return err
 }

@@ -124,6 +124,17 @@ func (p *readPlan) add(id partitionID, start, stop int64) {
 	p.left[id] = true
 }
 
+// total is how many offsets are to be read.
+func (p *readPlan) total() int64 {
+	n := int64(0)
+	for id, stop := range p.stops {
+		if start, ok := p.starts[id.topic][id.partition]; ok {
+			n += max(0, stop-start.EpochOffset().Offset)
+		}
+	}
+	return n
+}
+
 // finished reports whether everything up to the ends was read.
 func (p *readPlan) finished() bool {
 	p.mu.Lock()

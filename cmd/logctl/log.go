@@ -16,10 +16,10 @@ import (
 func newLog(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "log",
-		Short:   "Read a log's files, without a broker",
+		Short:   "Read and repair a log's files, without a broker",
 		Example: "  logctl log verify data\n  logctl log dump data/topics/orders-*/0 --records",
 	}
-	return group(c, newLogDump(a), newLogVerify(a))
+	return group(c, newLogDump(a), newLogVerify(a), newLogRepair(a))
 }
 
 // partitions finds what paths name: segment files, and all directories that hold some, there or

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"quorumlog/cmd/logctl/internal/local"
 	"quorumlog/log"
 	"quorumlog/record"
 )
@@ -114,6 +115,59 @@ func TestLogVerifyFindsDamage(t *testing.T) {
 			t.Errorf("%s: said\n%s", name, r.stdout)
 		}
 		offline(t, "dump", segment).want(statusRefused).complains(segment, "at byte")
+	}
+}
+
+func TestLogRepairCutsBeforeTheDamageAndSaysWhat(t *testing.T) {
+	data, segment := partition(t)
+	dir := filepath.Dir(segment)
+	write(t, filepath.Join(data, "node.json"), "{}")
+	if r := offline(t, "repair", data).want(statusDone); !strings.Contains(r.stderr, "Nothing is damaged in 1 partition") {
+		t.Errorf("said %q", r.stderr)
+	}
+	whole, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(whole)
+	for end > 0 && whole[end-1] == 0 {
+		end--
+	}
+	whole[end-5] ^= 1 // in the last batch, which holds offset 3
+	if err := os.WriteFile(segment, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := offline(t, "repair", data)
+	if r.want(statusRefused).says(dir, "bad CRC", "at byte", "lost"); !strings.Contains(r.stderr, "Nothing was changed") {
+		t.Errorf("said %q", r.stderr)
+	}
+	offline(t, "repair", data, "--yes").want(statusUsage).complains("--only-replica")
+
+	held, err := local.LockFile(filepath.Join(data, ".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	offline(t, "repair", data, "--only-replica", "--yes").want(statusRefused).complains("a broker runs over", "stop it first")
+	held.Close()
+
+	got := decode[[]repairedPartition](offline(t, "repair", data, "--only-replica", "--yes", "-o", "json").want(statusDone))
+	if len(got) != 1 || !got[0].Done || got[0].EndOffset != 3 || got[0].File != segment || got[0].Bytes == 0 {
+		t.Errorf("repaired %+v", got)
+	}
+	verified := decode[[]verifiedPartition](offline(t, "verify", data, "-o", "json").want(statusDone))
+	if verified[0].EndOffset != 3 || verified[0].Records != 3 {
+		t.Errorf("verified %+v", verified)
+	}
+	if aside, _ := filepath.Glob(segment + ".cut-*"); len(aside) != 1 {
+		t.Errorf("set aside %v", aside)
+	}
+	l, _, err := log.Open(dir, log.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if l.NextOffset() != 3 {
+		t.Errorf("opened at %d", l.NextOffset())
 	}
 }
 

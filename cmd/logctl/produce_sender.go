@@ -29,7 +29,7 @@ type writtenPartition struct {
 // sender writes records and keeps the account of where they went.
 type sender struct {
 	cl       *kgo.Client
-	topic    string
+	topic    string // "": what each record says
 	progress *render.Progress
 	total    int64 // bytes of input; 0 unknown
 	read     atomic.Int64
@@ -71,6 +71,10 @@ func (s *sender) expire() {
 // send hands over a record, waiting while too much is under way. It is false once there is no
 // point in going on. where names the record to people.
 func (s *sender) send(r *kgo.Record, where string) bool {
+	return s.hand(r, func(r *kgo.Record, err error) { s.account(r, where, err) })
+}
+
+func (s *sender) hand(r *kgo.Record, done func(*kgo.Record, error)) bool {
 	if s.ctx.Err() != nil {
 		return false
 	}
@@ -79,9 +83,23 @@ func (s *sender) send(r *kgo.Record, where string) bool {
 		s.watch.Reset(s.timeout)
 	}
 	s.mu.Unlock()
-	r.Topic = s.topic
-	s.cl.Produce(s.ctx, r, func(r *kgo.Record, err error) { s.account(r, where, err) })
+	if s.topic != "" {
+		r.Topic = s.topic
+	}
+	s.cl.Produce(s.ctx, r, done)
 	return true
+}
+
+// sendTimed is send for records without a place in an input; took is told how long those took that
+// were written.
+func (s *sender) sendTimed(r *kgo.Record, took func(time.Duration)) bool {
+	begun := time.Now()
+	return s.hand(r, func(r *kgo.Record, err error) {
+		if err == nil {
+			took(time.Since(begun))
+		}
+		s.account(r, "a record", err)
+	})
 }
 
 func (s *sender) account(r *kgo.Record, where string, err error) {

@@ -235,6 +235,9 @@ func runTests(m *testing.M, finally []func()) int {
 	return m.Run()
 }
 
+// Program is the path of the brokerd that is tested; Main must have built it.
+func Program() string { return binary }
+
 // Build makes a program of this module, with the race detector where the tests have it.
 func Build(to, pkg string) error {
 	args := []string{"build", "-o", to}

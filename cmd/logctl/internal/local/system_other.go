@@ -16,4 +16,9 @@ func Lock(dir string) (*os.File, error) {
 	return openLock(dir)
 }
 
+// LockFile opens the file; here nothing keeps others out.
+func LockFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+}
+
 func used(info fs.FileInfo) int64 { return info.Size() }

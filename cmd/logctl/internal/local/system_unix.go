@@ -19,6 +19,20 @@ func Lock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return lock(f)
+}
+
+// LockFile takes the lock of a file, such as that of a broker's data directory, until it is closed.
+// It returns ErrBusy where somebody has it.
+func LockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return lock(f)
+}
+
+func lock(f *os.File) (*os.File, error) {
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		f.Close()
 		return nil, ErrBusy

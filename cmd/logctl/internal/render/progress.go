@@ -1,11 +1,11 @@
 package render
 
 import (
-	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
 )
 
 // Progress is a line on a terminal that says how far long work has come. A nil *Progress is
@@ -16,7 +16,8 @@ type Progress struct {
 	now   func() time.Time
 	begun time.Time
 	drawn time.Time
-	shown bool
+	bar   *progressbar.ProgressBar // nil: nothing was drawn yet
+	total int64                    // that bar is for
 }
 
 // progressDelay keeps short work silent; progressStep is how often the line is drawn again.
@@ -49,8 +50,18 @@ func (p *Progress) Set(done, total int64, note string) {
 	if now.Sub(p.begun) < progressDelay || now.Sub(p.drawn) < progressStep {
 		return
 	}
-	p.drawn, p.shown = now, true
-	fmt.Fprintf(p.w, "\r\x1b[K%s%s", bar(done, total), note)
+	p.drawn = now
+	if total <= 0 {
+		total = -1 // a spinner
+	}
+	if p.bar == nil || p.total != total {
+		p.bar, p.total = newBar(p.w, total), total
+	}
+	p.bar.Describe(note)
+	if total > 0 {
+		done = min(done, total-1) // whole is what Done says
+	}
+	_ = p.bar.Set64(done) // an error of the terminal is no reason to stop the work
 }
 
 // Done takes the line away.
@@ -60,18 +71,17 @@ func (p *Progress) Done() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
+	if p.bar != nil {
+		_ = p.bar.Clear()
 	}
 }
 
 const barWidth = 24
 
-func bar(done, total int64) string {
-	if total <= 0 {
-		return ""
-	}
-	part := float64(min(done, total)) / float64(total)
-	full := int(part * barWidth)
-	return fmt.Sprintf("%s%s %3.0f%%  ", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), part*100)
+func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(barWidth), progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSpinnerType(14), progressbar.OptionUseANSICodes(true),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: "", BarEnd: ""}),
+	)
 }

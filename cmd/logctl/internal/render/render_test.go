@@ -118,7 +118,7 @@ func TestProgressIsSilentForShortWorkAndTakesItsLineAway(t *testing.T) {
 	p.Set(1, 2, "half")
 	p.Set(2, 2, "too soon")
 	p.Done()
-	if got := out.String(); !strings.Contains(got, " 50%  half") || strings.Contains(got, "soon") || !strings.HasSuffix(got, "\r\x1b[K") {
+	if got := out.String(); !strings.Contains(got, "half") || !strings.Contains(got, " 50%") || strings.Contains(got, "soon") || !strings.HasSuffix(got, "\x1b[2K\r") {
 		t.Errorf("drew %q", got)
 	}
 	var none *Progress
