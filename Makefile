@@ -5,7 +5,8 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS  := -X main.release=$(VERSION)
+# Without symbols and debug information; panics still name functions and lines.
+LDFLAGS  := -s -w -X main.release=$(VERSION)
 # The race detector needs a C compiler.
 RACE     ?= $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null && echo -race)
 FUZZTIME ?= 10s

@@ -69,7 +69,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see %s --help", err, c.CommandPath())
 	})
-	group(root, newTopic(a), newProduce(a), newConsume(a), newGroup(a), newCluster(a), newPartition(a), newConfig(a), newBench(a), newMirror(a), newPlan(a), newApply(a), newExport(a), newDoctor(a), newLog(a), newLocal(a), newVersion(a))
+	group(root, newTopic(a), newProduce(a), newConsume(a), newGroup(a), newTxn(a), newCluster(a), newPartition(a), newConfig(a), newBench(a), newMirror(a), newPlan(a), newApply(a), newExport(a), newDoctor(a), newLog(a), newLocal(a), newVersion(a))
 	root.InitDefaultCompletionCmd()
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return root

@@ -270,6 +270,7 @@ func (d *declaration) lines() render.Lines {
 		case declare.DeleteTopic:
 			out = append(out, render.Line{Style: render.Bad, Text: fmt.Sprintf("- %s  %s, %s", c.Resource, *c.Before, render.Plural(d.records[strings.TrimPrefix(c.Resource, "topic/")], "record"))})
 			continue
+		default:
 		}
 		if c.Resource != last {
 			out = append(out, render.Line{Style: render.Warn, Text: "~ " + c.Resource})

@@ -31,7 +31,8 @@ func (d *doctor) checkMachine(ctx context.Context) error {
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(d.dataDir, &st); err == nil {
-		d.saySpace(d.dataDir, int64(st.Bavail)*int64(st.Bsize), int64(st.Blocks)*int64(st.Bsize))
+		block := int64(st.Bsize) //nolint:unconvert // it is narrower on other systems
+		d.saySpace(d.dataDir, int64(st.Bavail)*block, int64(st.Blocks)*block)
 		if percent := inodesFree(st); percent >= 0 && percent < spaceProblem {
 			d.say("space", d.dataDir, problem, fmt.Sprintf("%d%% of its inodes are free", percent), "make the filesystem anew with more inodes, or have fewer partitions")
 		}
@@ -44,7 +45,7 @@ func (d *doctor) checkMachine(ctx context.Context) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
 		found := fmt.Sprintf("%d file descriptors are allowed here", limit.Cur)
-		if uint64(limit.Cur) < fewDescriptors {
+		if limit.Cur < fewDescriptors {
 			d.say("descriptors", "this machine", warning, found, descriptorRemedy)
 		} else {
 			d.say("descriptors", "this machine", fine, found, "")

@@ -87,7 +87,7 @@ func (a *app) unreachable(err error) (string, bool) {
 
 // notServed reports whether no broker knows a request. The client library has no value for that.
 func notServed(err error) bool {
-	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) || strings.HasPrefix(err.Error(), "broker is too old"))
+	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) || strings.Contains(err.Error(), "broker is too old"))
 }
 
 // at names the brokers that were asked.

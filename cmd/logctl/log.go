@@ -31,6 +31,9 @@ func partitions(paths []string) ([]string, error) {
 		if err != nil {
 			return nil, usage("cannot read the log: %v", err)
 		}
+		if p, err = filepath.EvalSymlinks(p); err != nil { // a data directory may be a link
+			return nil, usage("cannot read the log: %v", err)
+		}
 		if !info.IsDir() {
 			out = append(out, p)
 			continue

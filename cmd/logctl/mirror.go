@@ -209,7 +209,7 @@ func (m *mirror) copy(ctx context.Context, saver *positionSaver, source, target 
 	if err != nil {
 		return err
 	}
-	writer, err := kgo.NewClient(m.target.options(append(opts, kgo.ProducerBatchMaxBytes(m.largest(target, ctx)))...)...)
+	writer, err := kgo.NewClient(m.target.options(append(opts, kgo.ProducerBatchMaxBytes(m.largest(ctx, target)))...)...)
 	if err != nil {
 		return usage("%v", err)
 	}
@@ -267,7 +267,7 @@ func (m *mirror) pump(s *sender, from *consume, reader *kgo.Client, plan *readPl
 }
 
 // largest is the largest batch that all targets take.
-func (m *mirror) largest(target *kadm.Client, ctx context.Context) int32 {
+func (m *mirror) largest(ctx context.Context, target *kadm.Client) int32 {
 	n := int32(largestMaxBatch)
 	for _, name := range m.targets() {
 		p := &produce{app: m.target, partition: -1}

@@ -36,13 +36,13 @@ const minWatch = 200 * time.Millisecond
 // A frame that fails is a message in its place, but for the first, which ends it.
 func (a *app) watch(c *cobra.Command, every time.Duration, show func() error) error {
 	ctx, out := c.Context(), a.out
-	for first := true; ; first = false {
+	for first := true; ctx.Err() == nil; first = false {
 		var frame bytes.Buffer
 		a.out = &pipe{w: &frame, broken: func() {}}
 		err := show()
 		a.out = out
-		if ctx.Err() != nil {
-			return nil // Ctrl-C is how watching ends
+		if ctx.Err() != nil { // Ctrl-C is how watching ends
+			err, frame = nil, bytes.Buffer{}
 		}
 		if err != nil {
 			f := a.explain(err, "")
@@ -51,15 +51,17 @@ func (a *app) watch(c *cobra.Command, every time.Duration, show func() error) er
 			}
 			fmt.Fprintln(&frame, f.message)
 		}
-		if _, err := out.Write(a.frame(frame.String(), first)); err != nil {
-			return err
+		if frame.Len() > 0 {
+			if _, err := out.Write(a.frame(frame.String(), first)); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(every):
 		}
 	}
+	return nil
 }
 
 // frame is a text over the one before, cut to the height of the terminal; elsewhere it is the text
