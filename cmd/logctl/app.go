@@ -70,7 +70,6 @@ func newRoot(a *app) *cobra.Command {
 		return usage("%v; see %s --help", err, c.CommandPath())
 	})
 	group(root, newTopic(a), newProduce(a), newConsume(a), newGroup(a), newTxn(a), newCluster(a), newPartition(a), newConfig(a), newBench(a), newMirror(a), newPlan(a), newApply(a), newExport(a), newDoctor(a), newLog(a), newLocal(a), newVersion(a))
-	root.InitDefaultCompletionCmd()
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return root
 }

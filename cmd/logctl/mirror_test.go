@@ -1,8 +1,12 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -139,5 +143,33 @@ func TestMirroredOffsetsOfAnEarlierRunAreNeverTooLate(t *testing.T) {
 	c.take(s, &kgo.Record{Offset: 105})
 	if got, exact := c.translate(103); got != 60 || !exact {
 		t.Errorf("in a hole: %d", got)
+	}
+}
+
+func TestMirrorThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
+	from, to := newBroker(t), newFake(t)
+	name := from.topic(3)
+	from.ok("bench", "produce", name, "-n", "30000", "--size", "200")
+	args := []string{"mirror", "--from", from.bootstrap, "--to", to.bootstrap, name, "--no-groups"}
+	for range 3 {
+		cmd := exec.Command(from.program, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // somewhere: it must be right wherever it is
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != statusInterrupted && got != statusDone && got != -1 { // -1: before it could listen
+			t.Errorf("status %d", got)
+		}
+	}
+	from.ok(args...)
+	layout := `%p %o %s\n`
+	for p := range 3 {
+		part := strconv.Itoa(p)
+		a, b := from.ok("consume", name, "-p", part, "--format", layout).stdout, to.ok("consume", name, "-p", part, "--format", layout).stdout
+		if a != b || a == "" {
+			t.Errorf("partition %d: %d bytes of records, copied from %d", p, len(b), len(a))
+		}
 	}
 }

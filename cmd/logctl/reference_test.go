@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+
+	"quorumlog/cmd/logctl/internal/declare"
+	"quorumlog/cmd/logctl/internal/recordio"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -34,6 +38,7 @@ func TestDocsAreCurrentReference(t *testing.T) {
 func reference(t *testing.T) []byte {
 	t.Helper()
 	root := newRoot(&app{})
+	root.InitDefaultCompletionCmd()
 	root.DisableAutoGenTag = true
 	var page bytes.Buffer
 	page.WriteString("# logctl: reference\n\nGenerated from the commands; do not edit. What belongs together is told in [logctl](logctl.md).\n\n")
@@ -64,5 +69,44 @@ func eachCommand(c *cobra.Command, do func(*cobra.Command)) {
 	do(c)
 	for _, child := range c.Commands() {
 		eachCommand(child, do)
+	}
+}
+
+// documented are the results that commands write as JSON.
+var documented = []any{
+	createdTopic{}, listedTopic{}, describedTopic{}, alteredTopic{}, deletedTopic{}, grownTopic{}, trimmedPartition{},
+	writtenPartition{}, recordio.Record{}, listedGroup{}, describedGroup{}, groupMember{}, groupLag{}, resetPartition{}, deletedGroup{},
+	describedSetting{}, alteredSetting{}, settingDifference{}, declare.Change{}, mirrorResult{}, benchResult{}, diagnosis{},
+	listedTransaction{}, describedTransaction{}, hangingTransaction{}, abortedTransaction{},
+	clusterInfo{}, clusterHealth{}, clusterMember{}, joinedBroker{}, removedBroker{},
+	listedPartition{}, plannedMove{}, runningMove{}, electedLeader{}, localStatus{}, stoppedNode{},
+	dumpedBatch{}, verifiedPartition{}, repairedPartition{}, versionInfo{},
+}
+
+func TestEveryFieldOfTheJSONIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/logctl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[reflect.Type]bool{}
+	var visit func(x reflect.Type)
+	visit = func(x reflect.Type) {
+		for x.Kind() == reflect.Pointer || x.Kind() == reflect.Slice || x.Kind() == reflect.Map {
+			x = x.Elem()
+		}
+		if x.Kind() != reflect.Struct || seen[x] {
+			return
+		}
+		seen[x] = true
+		for f := range x.Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" && name != "-" && !bytes.Contains(page, []byte("`"+name+"`")) {
+				t.Errorf("docs/logctl.md does not tell of %q in the JSON of %s", name, x)
+			}
+			visit(f.Type)
+		}
+	}
+	for _, v := range documented {
+		visit(reflect.TypeOf(v))
 	}
 }

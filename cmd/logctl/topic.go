@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"quorumlog/cmd/logctl/internal/declare"
+
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -29,6 +31,11 @@ func newTopic(a *app) *cobra.Command {
 // is an error; a pattern may select nothing unless all of them do. No names select all topics,
 // the internal ones where internal is set.
 func (a *app) topics(ctx context.Context, adm *kadm.Client, names []string, internal bool) ([]kadm.TopicDetail, error) {
+	for _, n := range names {
+		if !isPattern(n) && !declare.ValidTopicName(n) {
+			return nil, usage("%q cannot be a topic's name: use up to 249 letters, digits, dots, underscores and hyphens", n)
+		}
+	}
 	all, err := adm.ListTopicsWithInternal(ctx)
 	if err != nil {
 		return nil, a.explain(err, "list topics")
