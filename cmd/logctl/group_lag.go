@@ -59,10 +59,21 @@ func newGroupLag(a *app) *cobra.Command {
 func (a *app) lags(ctx context.Context, adm *kadm.Client, groups []consumerGroup) ([]groupLag, error) {
 	commits := map[string]kadm.OffsetResponses{}
 	topics := map[string]bool{}
+	var names []string
 	for _, g := range groups {
-		c, err := a.offsets(ctx, adm, g.Name)
-		if err != nil {
-			return nil, err
+		names = append(names, g.Name)
+	}
+	many := kadm.FetchOffsetsResponses{}
+	if len(names) > 0 {
+		many = adm.FetchManyOffsets(ctx, names...)
+	}
+	for _, g := range groups {
+		c := many[g.Name].Fetched
+		if answer, ok := many[g.Name]; !ok || answer.Err != nil { // alone it is asked for as long as that takes
+			var err error
+			if c, err = a.offsets(ctx, adm, g.Name); err != nil {
+				return nil, err
+			}
 		}
 		commits[g.Name] = c
 		for t := range c {

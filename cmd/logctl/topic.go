@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"quorumlog/cmd/logctl/internal/declare"
 
@@ -132,17 +133,20 @@ func (a *app) bounds(ctx context.Context, adm *kadm.Client, topics []kadm.TopicD
 		return m, nil
 	}
 	names := namesOf(topics)
-	starts, err := adm.ListStartOffsets(ctx, names...)
-	if err != nil && !ofSomePartitions(err) {
-		return nil, a.explain(err, "list start offsets")
-	}
-	ends, err := adm.ListEndOffsets(ctx, names...)
-	if err != nil && !ofSomePartitions(err) {
-		return nil, a.explain(err, "list end offsets")
-	}
-	sizes := map[string]map[int32]int64{}
+	var starts, ends kadm.ListedOffsets
+	var errStarts, errEnds error
+	var sizes map[string]map[int32]int64
+	var all sync.WaitGroup // with many partitions each of these takes its time
+	all.Go(func() { starts, errStarts = adm.ListStartOffsets(ctx, names...) })
+	all.Go(func() { ends, errEnds = adm.ListEndOffsets(ctx, names...) })
 	if withSize {
-		sizes = replicaSizes(ctx, adm, topics)
+		all.Go(func() { sizes = replicaSizes(ctx, adm, topics) })
+	}
+	all.Wait()
+	for _, err := range []error{errStarts, errEnds} {
+		if err != nil && !ofSomePartitions(err) {
+			return nil, a.explain(err, "list offsets")
+		}
 	}
 	for _, t := range topics {
 		m[t.Topic] = map[int32]bounds{}

@@ -1,12 +1,23 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"strings"
 )
+
+// newTransactional is a broker that has transactions: a fake one, or that which
+// LOGCTL_TEST_BOOTSTRAP names.
+func newTransactional(t *testing.T) *broker {
+	t.Helper()
+	if os.Getenv("LOGCTL_TEST_BOOTSTRAP") != "" {
+		return newBroker(t)
+	}
+	return newFake(t)
+}
 
 // began begins a transaction that writes a value to topic, and leaves it open until the test ends.
 func (c *broker) began(topic string) (id string, cl *kgo.Client) {
@@ -27,10 +38,10 @@ func (c *broker) began(topic string) (id string, cl *kgo.Client) {
 }
 
 func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
-	c := newFake(t)
+	c := newTransactional(t)
 	topic := c.topic(1)
 	id, cl := c.began(topic)
-	got := decode[[]listedTransaction](c.ok("txn", "list", "-o", "json"))
+	got := decode[[]listedTransaction](c.ok("txn", "list", id, "-o", "json"))
 	if len(got) != 1 || got[0].ID != id || got[0].State != "Ongoing" {
 		t.Errorf("listed %+v", got)
 	}
@@ -51,19 +62,19 @@ func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
 }
 
 func TestTxnHangingLeavesAloneWhatACoordinatorKnows(t *testing.T) {
-	c := newFake(t)
+	c := newTransactional(t)
 	topic := c.topic(1)
 	c.began(topic)
-	if r := c.ok("txn", "hanging", "--older-than", "0s"); r.stdout != "" || r.stderr == "" {
+	if r := c.ok("txn", "hanging", topic, "--older-than", "0s"); r.stdout != "" || r.stderr == "" {
 		t.Errorf("said %q, %q", r.stdout, r.stderr)
 	}
-	if got := c.ok("txn", "hanging", "-o", "json").stdout; got != "[]\n" {
+	if got := c.ok("txn", "hanging", topic, "-o", "json").stdout; got != "[]\n" {
 		t.Errorf("found %s", got)
 	}
 }
 
 func TestTxnAbortEndsWhatBeginsThere(t *testing.T) {
-	c := newFake(t)
+	c := newTransactional(t)
 	topic := c.topic(1)
 	c.began(topic)
 	c.run("", "txn", "abort", topic+":0", "--start-offset", "5", "--yes").want(statusRefused).complains("offset 5", "some at 0")
