@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
-	brokertest.Main(m, shared.close)
+	brokertest.MainOfClient(m, shared.close)
 }
 
 // fakeBrokerd answers on --listen and names all --voters as brokers, until it is killed.

@@ -48,7 +48,7 @@ func (s *sharedCluster) make() (err error) {
 		}
 		s.bootstrap = strings.Join(addrs, ",")
 	}
-	return brokertest.Build(s.program, "quorumlog/cmd/logctl")
+	return brokertest.Build(s.program, "quorumlog/cmd/logctl", false)
 }
 
 func (s *sharedCluster) close() { s.tb.close() }

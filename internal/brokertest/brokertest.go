@@ -212,10 +212,16 @@ var binary string
 // removes it again. It is called from TestMain and does not return. BROKERTEST_BINARY names a
 // program to test instead.
 func Main(m *testing.M, finally ...func()) {
-	os.Exit(runTests(m, finally))
+	os.Exit(runTests(m, Race, finally))
 }
 
-func runTests(m *testing.M, finally []func()) int {
+// MainOfClient is Main for a package whose tests are of a client: brokerd is built without the race
+// detector, which makes it slow and finds nothing about the client.
+func MainOfClient(m *testing.M, finally ...func()) {
+	os.Exit(runTests(m, false, finally))
+}
+
+func runTests(m *testing.M, race bool, finally []func()) int {
 	for _, f := range finally {
 		defer f()
 	}
@@ -226,7 +232,7 @@ func runTests(m *testing.M, finally []func()) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		binary = dir + "/brokerd"
-		err = Build(binary, "quorumlog/cmd/brokerd")
+		err = Build(binary, "quorumlog/cmd/brokerd", race)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "brokertest:", err)
@@ -238,10 +244,10 @@ func runTests(m *testing.M, finally []func()) int {
 // Program is the path of the brokerd that is tested; Main must have built it.
 func Program() string { return binary }
 
-// Build makes a program of this module, with the race detector where the tests have it.
-func Build(to, pkg string) error {
+// Build makes a program of this module, with the race detector where that is wanted.
+func Build(to, pkg string, race bool) error {
 	args := []string{"build", "-o", to}
-	if Race {
+	if race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, pkg)...)

@@ -2,5 +2,5 @@
 
 package brokertest
 
-// Race says that the tests, and the brokers that they start, have the race detector.
+// Race says that the tests, and the brokers that they start unless MainOfClient is used, have the race detector.
 const Race = false
