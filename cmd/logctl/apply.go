@@ -98,6 +98,7 @@ func (p *apply) make(ctx context.Context, cl *kgo.Client, d *declaration) error 
 			return f
 		}
 	}
+	p.appear(ctx, cl, d.created())
 	progress.Done()
 	p.note("Done: %s.", render.Plural(int64(len(steps)), "step"))
 	return nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -138,7 +137,8 @@ func (b *bench) validate() error {
 
 // withTopic runs do with the topic that is named, or with one that is deleted afterwards.
 func (b *bench) withTopic(ctx context.Context, named []string, do func(context.Context) error) error {
-	return b.withAdmin(ctx, func(ctx context.Context, adm *kadm.Client) error {
+	return b.withClient(ctx, func(ctx context.Context, cl *kgo.Client) error {
+		adm := b.admin(cl)
 		if len(named) > 0 {
 			b.topic = named[0]
 			if isPattern(b.topic) {
@@ -161,8 +161,7 @@ func (b *bench) withTopic(ctx context.Context, named []string, do func(context.C
 				b.note("Topic %s could not be deleted: %s", b.topic, b.explain(failed, "").message)
 			}
 		}()
-		t := &topicCreate{app: b.app}
-		t.appear(ctx, adm, kadm.CreateTopicResponses{b.topic: answer})
+		b.appear(ctx, cl, []string{b.topic})
 		return do(ctx)
 	})
 }

@@ -40,7 +40,7 @@ func TestPartitionsOfThreeBrokersMove(t *testing.T) {
 	t.Cleanup(func() { c.run("", "topic", "delete", name, "--yes") })
 	c.ok("topic", "create", name, "--placement", "1,2")
 	c.run("a\n", "produce", name).want(statusDone)
-	c.ok("partition", "list", name).shows("TOPIC PARTITION LEADER EPOCH REPLICAS IN SYNC", name+" 0 1 * 1,2 1,2")
+	c.ok("partition", "list", name).shows("TOPIC PARTITION LEADER EPOCH REPLICAS ISR OFFLINE", name+" 0 1 * 1,2 1,2 -")
 
 	plan := decode[[]plannedMove](c.ok("partition", "move", name+":0", "--to", "3,1", "--dry-run", "-o", "json"))
 	if len(plan) != 1 || plan[0].State != movePlanned || join(plan[0].From) != "1,2" || join(plan[0].To) != "3,1" {

@@ -167,7 +167,7 @@ func (s setting) inherited(own kmsg.ConfigSource) (*string, kmsg.ConfigSource) {
 		return s.value, s.source
 	}
 	for _, c := range s.chain {
-		if c.Source != own {
+		if c.Source != own && c.Value != nil { // Kafka lists names that are not set, too
 			return inMilliseconds(s.name, c), c.Source
 		}
 	}

@@ -91,14 +91,19 @@ func (s *consume) places() (from, until position.Position, err error) {
 }
 
 // readable is bounds with the end that a consumer sees: without --uncommitted it is where the
-// oldest open transaction begins.
+// oldest open transaction begins. It waits a while for partitions that have no leader.
 func (s *consume) readable(ctx context.Context, adm *kadm.Client, topics []kadm.TopicDetail) (boundsMap, error) {
-	all, err := s.bounds(ctx, adm, topics, false)
-	if err != nil || s.uncommitted {
+	all, err := patiently(ctx, s.app, func() (boundsMap, error) {
+		m, err := s.bounds(ctx, adm, topics, false)
+		return m, firstError(err, m.unsettled())
+	})
+	if all == nil || s.uncommitted {
 		return all, err
 	}
-	stable, err := adm.ListCommittedOffsets(ctx, namesOf(topics)...)
-	if err != nil {
+	stable, err := patiently(ctx, s.app, func() (kadm.ListedOffsets, error) {
+		return adm.ListCommittedOffsets(ctx, namesOf(topics)...)
+	})
+	if err != nil && !ofSomePartitions(err) {
 		return nil, s.explain(err, "list end offsets")
 	}
 	for topic, partitions := range all {

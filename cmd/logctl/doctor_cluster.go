@@ -138,7 +138,7 @@ func (d *doctor) checkWriting(ctx context.Context, cl *kgo.Client, brokers []bro
 			d.note("Topic %s could not be deleted: %s", name, d.explain(failed, "").message)
 		}
 	}()
-	t.appear(ctx, d.admin(cl), kadm.CreateTopicResponses{name: answers[name]})
+	d.appear(ctx, cl, []string{name})
 	for i, id := range ids {
 		d.writeTo(ctx, cl, name, answers[name].ID, int32(i), id)
 		if ctx.Err() != nil {
@@ -176,14 +176,16 @@ func (d *doctor) writeTo(ctx context.Context, cl *kgo.Client, topic string, topi
 
 // writeStamped has a broker write one record, and returns the time that it gave it.
 func writeStamped(ctx context.Context, cl *kgo.Client, topic string, topicID kadm.TopicID, partition, broker int32, timeout time.Duration) (time.Time, error) {
-	batch := record.NewBuilder(record.BuilderOptions{})
-	batch.Add(record.Record{Timestamp: time.Now().UnixMilli(), Value: []byte("logctl doctor")})
+	builder := record.NewBuilder(record.BuilderOptions{})
+	builder.Add(record.Record{Timestamp: time.Now().UnixMilli(), Value: []byte("logctl doctor")})
+	batch := builder.Build()
+	batch.SetBaseOffset(0) // as Kafka wants it
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, int32(timeout.Milliseconds())
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic, t.TopicID = topic, topicID
 	p := kmsg.NewProduceRequestTopicPartition()
-	p.Partition, p.Records = partition, batch.Build()
+	p.Partition, p.Records = partition, batch
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 		t.Skip("the examples would change the cluster that LOGCTL_TEST_BOOTSTRAP names")
 	}
 	w := &world{broker: newBroker(t), dir: t.TempDir()}
-	three, err := kfake.NewCluster(kfake.NumBrokers(3))
+	three, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.ClusterID("other"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,12 +180,13 @@ func (w *world) shell(line string, interrupt time.Duration) (status int, stdout,
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = time.Second // processes of "local" go on, and have these open
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
 	if interrupt > 0 {
 		defer time.AfterFunc(interrupt, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }).Stop()
 	}
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		w.t.Fatal(err)
-	} else if ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if _ = cmd.Wait(); ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		w.t.Errorf("it does not end: %s", line)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()

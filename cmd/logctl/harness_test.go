@@ -42,7 +42,7 @@ func newFake(t *testing.T) *broker {
 	t.Helper()
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("LOGCTL_BOOTSTRAP", "")
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1))
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(fmt.Sprintf("fake-%d", serial.Add(1))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func (m *mirror) run(ctx context.Context, names []string) error {
 			if err != nil {
 				return err
 			}
-			if err := m.plan(ctx, source, target, from, names, id); err != nil {
+			if err := m.plan(ctx, source, target, from, to, names, id); err != nil {
 				return err
 			}
 			if m.dryRun {

@@ -13,7 +13,7 @@ import (
 )
 
 // plan finds what is to be copied, and makes the topics that the target lacks.
-func (m *mirror) plan(ctx context.Context, source, target *kadm.Client, from *kgo.Client, names []string, cluster string) error {
+func (m *mirror) plan(ctx context.Context, source, target *kadm.Client, from, to *kgo.Client, names []string, cluster string) error {
 	topics, err := m.source.topics(ctx, source, names, false)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (m *mirror) plan(ctx context.Context, source, target *kadm.Client, from *kg
 	if err != nil {
 		return err
 	}
-	there, err := m.targetTopics(ctx, target, from, topics)
+	there, err := m.targetTopics(ctx, target, from, to, topics)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (m *mirror) begin(c *partitionCopy, source, target bounds, saved kadm.Offse
 }
 
 // targetTopics returns the topics to write to, after making those that are not there.
-func (m *mirror) targetTopics(ctx context.Context, target *kadm.Client, from *kgo.Client, topics []kadm.TopicDetail) ([]kadm.TopicDetail, error) {
+func (m *mirror) targetTopics(ctx context.Context, target *kadm.Client, from, to *kgo.Client, topics []kadm.TopicDetail) ([]kadm.TopicDetail, error) {
 	all, err := target.ListTopics(ctx)
 	if err != nil {
 		return nil, m.target.explain(err, "list topics")
@@ -100,7 +100,7 @@ func (m *mirror) targetTopics(ctx context.Context, target *kadm.Client, from *kg
 	if err != nil {
 		return nil, m.target.explain(err, "list brokers")
 	}
-	made := kadm.CreateTopicResponses{}
+	var made []string
 	for _, t := range topics {
 		name := m.prefix + t.Topic
 		if there, ok := all[name]; ok {
@@ -126,9 +126,9 @@ func (m *mirror) targetTopics(ctx context.Context, target *kadm.Client, from *kg
 		if err != nil {
 			return nil, refused("topic %s was not created on %s: %s", name, m.target.at(), reason(err, answer.ErrMessage))
 		}
-		made[name] = answer
+		made = append(made, name)
 	}
-	(&topicCreate{app: m.target}).appear(ctx, target, made)
+	m.target.appear(ctx, to, made)
 	all, err = target.ListTopics(ctx)
 	if err != nil {
 		return nil, m.target.explain(err, "list topics")

@@ -115,6 +115,18 @@ func (m boundsMap) records(topic string) (n int64, whole bool) {
 	return n, whole
 }
 
+// unsettled is an error that will soon be over, of any partition; nil where there is none.
+func (m boundsMap) unsettled() error {
+	for _, partitions := range m {
+		for _, b := range partitions {
+			if kerr.IsRetriable(b.err) {
+				return b.err
+			}
+		}
+	}
+	return nil
+}
+
 func (m boundsMap) size(topic string) int64 {
 	n := int64(0)
 	for _, b := range m[topic] {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"quorumlog/cmd/logctl/internal/declare"
 	"quorumlog/cmd/logctl/internal/render"
@@ -92,39 +91,11 @@ func (t *topicCreate) run(ctx context.Context, names []string) error {
 		if err != nil {
 			return t.explain(err, "create topics")
 		}
-		t.appear(ctx, adm, answers)
+		if !t.dryRun {
+			t.appear(ctx, cl, createdOf(answers))
+		}
 		return t.report(names, answers)
 	})
-}
-
-// appearLimit is how long to wait until new topics are seen by the broker that was asked.
-const appearLimit = 3 * time.Second
-
-// appear waits until the topics that were made can be used, so that the next command finds them.
-func (t *topicCreate) appear(ctx context.Context, adm *kadm.Client, answers kadm.CreateTopicResponses) {
-	var names []string
-	for name, r := range answers {
-		if r.Err == nil && !t.dryRun {
-			names = append(names, name)
-		}
-	}
-	for begun := time.Now(); len(names) > 0 && time.Since(begun) < appearLimit && ctx.Err() == nil; time.Sleep(retryStep) {
-		if seen, err := adm.ListTopics(ctx, names...); err == nil && seen.Error() == nil && led(seen) {
-			return
-		}
-	}
-}
-
-// led reports whether every partition has a leader.
-func led(topics kadm.TopicDetails) bool {
-	for _, t := range topics {
-		for _, p := range t.Partitions {
-			if p.Leader < 0 {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func (t *topicCreate) report(names []string, answers kadm.CreateTopicResponses) error {
