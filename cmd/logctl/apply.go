@@ -99,6 +99,7 @@ func (p *apply) make(ctx context.Context, cl *kgo.Client, d *declaration) error 
 		}
 	}
 	p.appear(ctx, cl, d.created())
+	everywhere(ctx, cl, d.deleted(), gone)
 	progress.Done()
 	p.note("Done: %s.", render.Plural(int64(len(steps)), "step"))
 	return nil

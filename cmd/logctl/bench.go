@@ -159,7 +159,9 @@ func (b *bench) withTopic(ctx context.Context, named []string, do func(context.C
 			defer cancel()
 			if _, failed := adm.DeleteTopic(limited, b.topic); failed != nil {
 				b.note("Topic %s could not be deleted: %s", b.topic, b.explain(failed, "").message)
+				return
 			}
+			everywhere(limited, cl, []string{b.topic}, gone)
 		}()
 		b.appear(ctx, cl, []string{b.topic})
 		return do(ctx)

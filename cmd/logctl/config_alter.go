@@ -4,11 +4,14 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"quorumlog/cmd/logctl/internal/render"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -153,6 +156,9 @@ func (d *configAlter) alter(ctx context.Context, cl *kgo.Client, names []string,
 	if err != nil {
 		return err
 	}
+	if !d.dryRun && len(refusals) == 0 {
+		d.awaitSettings(ctx, cl, changes)
+	}
 	return d.report(changes, before, refusals)
 }
 
@@ -207,6 +213,54 @@ func (a *app) change(ctx context.Context, cl *kgo.Client, changes []resourceChan
 		}
 	}
 	return refusals, nil
+}
+
+// awaitSettings waits until every broker that answers tells of the changes, so that the next command finds
+// them whomever it asks.
+func (a *app) awaitSettings(ctx context.Context, cl *kgo.Client, changes []resourceChange) {
+	ctx, cancel := context.WithTimeout(ctx, appearLimit)
+	defer cancel()
+	brokers, err := a.admin(cl).ListBrokers(ctx)
+	if err != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		if !slices.ContainsFunc(brokers, func(b kadm.BrokerDetail) bool { return !tells(ctx, cl, b.NodeID, changes) }) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryStep / 2):
+		}
+	}
+}
+
+// tells reports whether a broker describes resources as they were changed.
+func tells(ctx context.Context, cl *kgo.Client, broker int32, changes []resourceChange) bool {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, c := range changes {
+		if c.resource.kind == kmsg.ConfigResourceTypeBroker && c.resource.name != "" && c.resource.name != strconv.Itoa(int(broker)) {
+			continue // only itself describes it
+		}
+		in := kmsg.NewDescribeConfigsRequestResource()
+		in.ResourceType, in.ResourceName = c.resource.kind, c.resource.name
+		req.Resources = append(req.Resources, in)
+	}
+	answer, err := cl.Broker(int(broker)).Request(ctx, req)
+	if err != nil {
+		return true // it is down, and nobody is sent to it
+	}
+	for _, r := range answer.(*kmsg.DescribeConfigsResponse).Resources {
+		id := resource{r.ResourceType, r.ResourceName}
+		i := slices.IndexFunc(changes, func(c resourceChange) bool { return c.resource == id })
+		for _, s := range settingsIn(r) {
+			want, changed := changes[i].values[s.name]
+			if changed && (want != nil) != (s.source == id.own()) || changed && want != nil && !s.sensitive && deref(s.value) != *want {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // refusal is an error of the broker in words.

@@ -136,7 +136,9 @@ func (d *doctor) checkWriting(ctx context.Context, cl *kgo.Client, brokers []bro
 		defer cancel()
 		if _, failed := d.admin(cl).DeleteTopic(limited, name); failed != nil {
 			d.note("Topic %s could not be deleted: %s", name, d.explain(failed, "").message)
+			return
 		}
+		everywhere(limited, cl, []string{name}, gone)
 	}()
 	d.appear(ctx, cl, []string{name})
 	for i, id := range ids {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // grownTopic is an element of the JSON of "topic add-partitions".
@@ -37,8 +38,8 @@ func newTopicAddPartitions(a *app) *cobra.Command {
 			if (t.total > 0) == (t.add > 0) {
 				return usage("give either --total N or --add N, 1 or more")
 			}
-			return t.withAdmin(c.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				return t.run(ctx, adm, names)
+			return t.withClient(c.Context(), func(ctx context.Context, cl *kgo.Client) error {
+				return t.run(ctx, cl, names)
 			})
 		},
 	}
@@ -48,7 +49,8 @@ func newTopicAddPartitions(a *app) *cobra.Command {
 	return c
 }
 
-func (t *topicAddPartitions) run(ctx context.Context, adm *kadm.Client, names []string) error {
+func (t *topicAddPartitions) run(ctx context.Context, cl *kgo.Client, names []string) error {
+	adm := t.admin(cl)
 	topics, err := t.topics(ctx, adm, names, false)
 	if err != nil {
 		return err
@@ -64,6 +66,9 @@ func (t *topicAddPartitions) run(ctx context.Context, adm *kadm.Client, names []
 		if f := t.grow(ctx, adm, r); f != nil {
 			failures, r.Error, r.After = append(failures, f), f.message, r.Before
 		} else {
+			if !t.dryRun {
+				everywhere(ctx, cl, []string{r.Name}, served(r.After))
+			}
 			table.Row(r.Name, r.Before, render.Styled(render.Good, r.After))
 		}
 		results = append(results, r)

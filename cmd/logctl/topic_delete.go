@@ -7,7 +7,7 @@ import (
 	"quorumlog/cmd/logctl/internal/render"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // deletedTopic is an element of the JSON of "topic delete".
@@ -38,8 +38,8 @@ func newTopicDelete(a *app) *cobra.Command {
 		Args:              arguments(1, -1),
 		ValidArgsFunction: a.completeTopics,
 		RunE: func(c *cobra.Command, names []string) error {
-			return t.withAdmin(c.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				return t.run(ctx, adm, names)
+			return t.withClient(c.Context(), func(ctx context.Context, cl *kgo.Client) error {
+				return t.run(ctx, cl, names)
 			})
 		},
 	}
@@ -48,7 +48,8 @@ func newTopicDelete(a *app) *cobra.Command {
 	return c
 }
 
-func (t *topicDelete) run(ctx context.Context, adm *kadm.Client, names []string) error {
+func (t *topicDelete) run(ctx context.Context, cl *kgo.Client, names []string) error {
+	adm := t.admin(cl)
 	topics, err := t.topics(ctx, adm, names, false)
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (t *topicDelete) run(ctx context.Context, adm *kadm.Client, names []string)
 	if err := t.confirm(ctx, t.yes, question(results, total)); err != nil {
 		return err
 	}
-	return t.delete(ctx, adm, results)
+	return t.delete(ctx, cl, results)
 }
 
 func question(topics []deletedTopic, records int64) string {
@@ -91,7 +92,9 @@ func question(topics []deletedTopic, records int64) string {
 // deleteStep is how many topics one request deletes, so that progress can be shown.
 const deleteStep = 20
 
-func (t *topicDelete) delete(ctx context.Context, adm *kadm.Client, results []deletedTopic) error {
+func (t *topicDelete) delete(ctx context.Context, cl *kgo.Client, results []deletedTopic) error {
+	adm := t.admin(cl)
+	var deleted []string
 	progress := t.progress()
 	var failures []*failure
 	for at := 0; at < len(results); at += deleteStep {
@@ -109,12 +112,16 @@ func (t *topicDelete) delete(ctx context.Context, adm *kadm.Client, results []de
 		for i := range step {
 			r := answers[step[i].Name]
 			step[i].Deleted = r.Err == nil
+			if step[i].Deleted {
+				deleted = append(deleted, step[i].Name)
+			}
 			if r.Err != nil {
 				f := refused("topic %q was not deleted: %s", step[i].Name, reason(r.Err, r.ErrMessage))
 				failures, step[i].Error = append(failures, f), f.message
 			}
 		}
 	}
+	everywhere(ctx, cl, deleted, gone)
 	progress.Done()
 	if len(failures) < len(results) || t.format != render.AsTable {
 		if err := t.report(results); err != nil {
