@@ -38,18 +38,18 @@ func TestPartitionsOfThreeBrokersMove(t *testing.T) {
 	c := newBroker(t)
 	name := c.name()
 	t.Cleanup(func() { c.run("", "topic", "delete", name, "--yes") })
-	c.ok("topic", "create", name, "--placement", "1,2")
+	c.ok("topic", "create", name, "--placement", "1")
 	c.run("a\n", "produce", name).want(statusDone)
-	c.ok("partition", "list", name).shows("TOPIC PARTITION LEADER EPOCH REPLICAS ISR OFFLINE", name+" 0 1 * 1,2 1,2 -")
+	c.ok("partition", "list", name).shows("TOPIC PARTITION LEADER EPOCH REPLICAS ISR OFFLINE", name+" 0 1 * 1 1 -")
 
-	plan := decode[[]plannedMove](c.ok("partition", "move", name+":0", "--to", "3,1", "--dry-run", "-o", "json"))
-	if len(plan) != 1 || plan[0].State != movePlanned || join(plan[0].From) != "1,2" || join(plan[0].To) != "3,1" {
+	plan := decode[[]plannedMove](c.ok("partition", "move", name+":0", "--to", "3", "--dry-run", "-o", "json"))
+	if len(plan) != 1 || plan[0].State != movePlanned || join(plan[0].From) != "1" || join(plan[0].To) != "3" {
 		t.Errorf("planned %+v", plan)
 	}
-	if done := decode[[]plannedMove](c.ok("partition", "move", name+":0", "--to", "3,1", "--yes", "-o", "json")); done[0].State != moveDone {
+	if done := decode[[]plannedMove](c.ok("partition", "move", name+":0", "--to", "3", "--yes", "-o", "json")); done[0].State != moveDone {
 		t.Errorf("moved %+v", done)
 	}
-	if got := decode[[]listedPartition](c.ok("partition", "list", name, "-o", "json")); join(got[0].Replicas) != "3,1" {
+	if got := decode[[]listedPartition](c.ok("partition", "list", name, "-o", "json")); join(got[0].Replicas) != "3" {
 		t.Errorf("listed %+v", got)
 	}
 	if got := c.ok("partition", "reassign", "--status", "-o", "json").stdout; got != "[]\n" {

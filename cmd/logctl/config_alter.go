@@ -218,6 +218,9 @@ func (a *app) change(ctx context.Context, cl *kgo.Client, changes []resourceChan
 // awaitSettings waits until every broker that answers tells of the changes, so that the next command finds
 // them whomever it asks.
 func (a *app) awaitSettings(ctx context.Context, cl *kgo.Client, changes []resourceChange) {
+	if len(changes) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, appearLimit)
 	defer cancel()
 	brokers, err := a.admin(cl).ListBrokers(ctx)

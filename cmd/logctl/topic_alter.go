@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // alteredTopic is an element of the JSON of "topic alter".
@@ -78,6 +79,19 @@ func (t *topicAlter) run(ctx context.Context, names []string) error {
 		answers, err := alter(ctx, changes, namesOf(topics)...)
 		if err != nil {
 			return t.explain(err, "change settings")
+		}
+		if !t.dryRun {
+			made := map[string]*string{}
+			for _, c := range changes {
+				made[c.Name] = c.Value
+			}
+			var all []resourceChange
+			for _, r := range answers {
+				if r.Err == nil {
+					all = append(all, resourceChange{resource{kmsg.ConfigResourceTypeTopic, r.Name}, made})
+				}
+			}
+			t.awaitSettings(ctx, cl, all)
 		}
 		return t.report(answers)
 	})
