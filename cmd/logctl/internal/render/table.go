@@ -105,7 +105,7 @@ func (t *Table) write(w io.Writer, l look) error {
 	}
 	if flexible >= 0 {
 		configs[flexible].WidthMax = flexibleWidth(widths, flexible, l.width)
-		configs[flexible].WidthMaxEnforcer = text.WrapText
+		configs[flexible].WidthMaxEnforcer = text.WrapSoft
 	}
 	out.SetColumnConfigs(configs)
 	for line := range strings.Lines(out.Render()) {
