@@ -50,9 +50,12 @@ func FindCut(dir string) (*Cut, error) {
 	for s := range batches {
 		cut.Path, cut.Size = s.Path, s.Position+int64(len(s.Batch))
 		if s.Kind == KindSegment {
-			if cut.LastEntry == 0 { // the first
-				cut.LastEntry, cut.term, cut.EndOffset = s.Index-1, uint64(max(0, s.Batch.LeaderEpoch())), s.Batch.BaseOffset()
+			hdr, err := parseSegmentHeader(s.Batch)
+			if err != nil {
+				return nil, err
 			}
+			// What compaction removed at the end of the file before is only seen here.
+			cut.LastEntry, cut.term, cut.EndOffset = s.Index-1, hdr.prevTerm, s.Batch.BaseOffset()
 			continue
 		}
 		cut.LastEntry, cut.term = s.Index, uint64(s.Batch.LeaderEpoch())

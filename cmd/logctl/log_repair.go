@@ -92,6 +92,9 @@ func (r *logRepair) run(ctx context.Context, paths []string) error {
 		case errors.Is(err, log.ErrNothingWhole):
 			progress.Done()
 			return refused("%v, so there is nothing to keep; restore its files from elsewhere, or move %s away", err, path)
+		case errors.Is(err, log.ErrCompactedDamage):
+			progress.Done()
+			return refused("%v, which cannot be cut; restore the files of %s from elsewhere", err, path)
 		case err != nil:
 			progress.Done()
 			return fmt.Errorf("cannot read the log: %w", err)
