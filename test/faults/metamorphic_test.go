@@ -197,10 +197,10 @@ var faults = []fault{
 // shortTest is how long faults are injected where METAMORPHIC does not say.
 const shortTest = 12 * time.Second
 
-// TestFaultsLoseNothing injects faults at random while clients write, read, commit and change
-// topics. METAMORPHIC is how long, as 10m; METAMORPHIC_SEED repeats the choices of an earlier run.
-func TestFaultsLoseNothing(t *testing.T) {
-	seed, length := uint64(time.Now().UnixNano()), shortTest
+// chosen is the seed and the length of a test; see TestFaultsLoseNothing.
+func chosen(t *testing.T) (seed uint64, length time.Duration) {
+	t.Helper()
+	seed, length = uint64(time.Now().UnixNano()), shortTest
 	if s := os.Getenv("METAMORPHIC_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -216,6 +216,27 @@ func TestFaultsLoseNothing(t *testing.T) {
 		length = d
 	}
 	t.Logf("seed %d", seed)
+	return seed, length
+}
+
+// suffer injects faults for so long, and returns how many.
+func (w *world) suffer(t *testing.T, length time.Duration) (happened int) {
+	t.Helper()
+	for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); happened++ {
+		f := faults[w.rnd.IntN(len(faults))]
+		begin := time.Now()
+		w.up = 0
+		f.do(w)
+		t.Logf("%s: %s, of which %s until nodes were up", f.name, time.Since(begin).Round(time.Millisecond), w.up.Round(time.Millisecond))
+		w.wait(1000)
+	}
+	return happened
+}
+
+// TestFaultsLoseNothing injects faults at random while clients write, read, commit and change
+// topics. METAMORPHIC is how long, as 10m; METAMORPHIC_SEED repeats the choices of an earlier run.
+func TestFaultsLoseNothing(t *testing.T) {
+	seed, length := chosen(t)
 	c := clustertest.Start(t, 3, map[string]string{
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "2", "log.segment.bytes": "1048576",
 		"leader.imbalance.check.interval.seconds": "5",
@@ -239,15 +260,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 		defer close(changing)
 		newAdministrator(l, rand.New(rand.NewPCG(seed, 102))).run(working)
 	}()
-	happened := 0
-	for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); happened++ {
-		f := faults[w.rnd.IntN(len(faults))]
-		begin := time.Now()
-		w.up = 0
-		f.do(w)
-		t.Logf("%s: %s, of which %s until nodes were up", f.name, time.Since(begin).Round(time.Millisecond), w.up.Round(time.Millisecond))
-		w.wait(1000)
-	}
+	happened := w.suffer(t, length)
 	stop()
 	<-changing
 	var nodes []stopper

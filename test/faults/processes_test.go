@@ -24,7 +24,8 @@ type processes struct {
 }
 
 var settings = []string{
-	"--set", "offsets.topic.num.partitions=1", "--set", "group.initial.rebalance.delay.ms=0", "--set", "log.segment.bytes=1048576",
+	"--set", "offsets.topic.num.partitions=1", "--set", "transaction.state.log.num.partitions=1",
+	"--set", "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000", "--set", "group.initial.rebalance.delay.ms=0", "--set", "log.segment.bytes=1048576",
 }
 
 // startProcesses starts three; dirs are where they keep their data, nil for temporary directories.

@@ -28,6 +28,7 @@ type torment struct {
 	m   *model
 	l   *load
 	a   *administrator
+	b   *bank
 	rnd *rand.Rand
 
 	rows []string
@@ -48,6 +49,7 @@ func begin(t *testing.T, c *processes, seed uint64) *torment {
 	}
 	x.l = startLoad(t.Context(), x.m, c, topics, seed)
 	x.a = newAdministrator(x.l, rand.New(rand.NewPCG(seed, 1)))
+	x.b = openBank(t.Context(), t, c, "bank", seed)
 	return x
 }
 
@@ -292,6 +294,9 @@ func needsTorture(t *testing.T) {
 // finish checks everything that was said.
 func (x *torment) finish(t *testing.T) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	x.b.settle(ctx)
 	var nodes []stopper
 	for _, n := range x.Nodes {
 		nodes = append(nodes, n)
