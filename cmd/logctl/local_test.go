@@ -142,7 +142,7 @@ func TestLocalClusterGoesUpAndDown(t *testing.T) {
 
 func TestLocalUpTellsWhatIsWrong(t *testing.T) {
 	c := newLocalCluster(t)
-	c.run("up", "--brokerd", "/no/such/brokerd").want(statusUsage).complains("/no/such/brokerd")
+	c.run("up", "--port", "0", "--brokerd", "/no/such/brokerd").want(statusUsage).complains("/no/such/brokerd")
 	c.up("-n", "0").want(statusUsage).complains("-n must be")
 	c.up("--set", "novalue").want(statusUsage).complains("novalue")
 	c.up("-n", "1", "--set", "bad=1").want(statusRefused).complains("node 1 ended at once", "no setting is named bad", "logctl local logs 1")
