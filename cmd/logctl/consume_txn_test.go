@@ -33,7 +33,7 @@ func (c *broker) transact(topic string, commit *bool, values ...string) {
 }
 
 func TestConsumeLeavesOutWhatIsNotCommittedAndStillFindsTheEnd(t *testing.T) {
-	c := newFake(t)
+	c := newBroker(t)
 	name := c.topic(1)
 	yes, no := true, false
 	c.transact(name, &yes, "a")

@@ -73,7 +73,7 @@ func TestMirrorTranslatesWhereItCannotKeepOffsets(t *testing.T) {
 }
 
 func TestMirrorPassesOverTheHolesOfTransactions(t *testing.T) {
-	from, to := newFake(t), newFake(t)
+	from, to := newBroker(t), newFake(t)
 	name := from.topic(1)
 	yes, no := true, false
 	from.transact(name, &yes, "a", "b") // markers at 2 and 4
@@ -81,8 +81,9 @@ func TestMirrorPassesOverTheHolesOfTransactions(t *testing.T) {
 	from.transact(name, &yes, "c")
 	for _, at := range []string{"1", "3", "5", "7"} {
 		from.ok("group", "reset", "g"+at, "--topic", name, "--to", at, "--yes")
+		t.Cleanup(func() { from.run("", "group", "delete", "g"+at, "--yes") })
 	}
-	got := from.mirrorTo(to, name)
+	got := from.mirrorTo(to, name, "--group", "g?")
 	if p := got.Partitions[0]; p.Copied != 3 || p.TargetNext != 3 || p.Left != 0 || p.Offsets != "translated" {
 		t.Errorf("copied %+v", got)
 	}

@@ -1,23 +1,12 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-// newTransactional is a broker that has transactions: a fake one, or that which
-// LOGCTL_TEST_BOOTSTRAP names.
-func newTransactional(t *testing.T) *broker {
-	t.Helper()
-	if os.Getenv("LOGCTL_TEST_BOOTSTRAP") != "" {
-		return newBroker(t)
-	}
-	return newFake(t)
-}
 
 // began begins a transaction that writes a value to topic, and leaves it open until the test ends.
 func (c *broker) began(topic string) (id string, cl *kgo.Client) {
@@ -38,7 +27,7 @@ func (c *broker) began(topic string) (id string, cl *kgo.Client) {
 }
 
 func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
-	c := newTransactional(t)
+	c := newBroker(t)
 	topic := c.topic(1)
 	id, cl := c.began(topic)
 	got := decode[[]listedTransaction](c.ok("txn", "list", id, "-o", "json"))
@@ -62,7 +51,7 @@ func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
 }
 
 func TestTxnHangingLeavesAloneWhatACoordinatorKnows(t *testing.T) {
-	c := newTransactional(t)
+	c := newBroker(t)
 	topic := c.topic(1)
 	c.began(topic)
 	if r := c.ok("txn", "hanging", topic, "--older-than", "0s"); r.stdout != "" || r.stderr == "" {
@@ -74,7 +63,7 @@ func TestTxnHangingLeavesAloneWhatACoordinatorKnows(t *testing.T) {
 }
 
 func TestTxnAbortEndsWhatBeginsThere(t *testing.T) {
-	c := newTransactional(t)
+	c := newBroker(t)
 	topic := c.topic(1)
 	c.began(topic)
 	c.run("", "txn", "abort", topic+":0", "--start-offset", "5", "--yes").want(statusRefused).complains("offset 5", "some at 0")
@@ -83,6 +72,7 @@ func TestTxnAbortEndsWhatBeginsThere(t *testing.T) {
 	if got := decode[abortedTransaction](c.ok("txn", "abort", topic+":0", "--start-offset", "0", "--yes", "-o", "json")); !got.Aborted || got.StartOffset != 0 {
 		t.Errorf("aborted %+v", got)
 	}
+	c.run("", "txn", "abort", topic+":0", "--start-offset", "0", "--yes").want(statusRefused).complains("offset 0")
 	if got := c.ok("consume", topic).stdout; got != "" {
 		t.Errorf("read %q", got)
 	}
