@@ -37,7 +37,8 @@ func newLocalUp(l *localCommand) *cobra.Command {
 		Long: "Start a cluster of brokerd processes, and wait until each answers. A cluster that is there\n" +
 			"already keeps its nodes, ports and data: what is down is started, what runs is left alone.\n" +
 			"Ports for Kafka's protocol follow each other from --port on; those for other nodes and for\n" +
-			"metrics lie above, or are free ones. All listen on 127.0.0.1.",
+			"metrics lie above, or are free ones. All listen on 127.0.0.1. Ctrl-C ends the waiting alone; the\n" +
+			"processes go on, and logctl local status shows them.",
 		Example: `  logctl local up
   logctl local up -n 1 --set auto.create.topics.enable=true
   logctl local up -n 5 --port 19092 --dir ./five

@@ -22,7 +22,8 @@ func newPartitionMove(a *app) *cobra.Command {
 		Short: "Put partitions on the brokers that you name",
 		Long: "Put partitions on the brokers that you name, of which the first should lead. Reading and\n" +
 			"writing go on meanwhile. A different number of brokers changes how many replicas there are.\n" +
-			"The plan is shown first; where nobody can be asked, --yes is required.",
+			"The plan is shown first; where nobody can be asked, --yes is required.\n" +
+			"Ctrl-C ends the waiting alone; logctl partition reassign --status shows how far it is.",
 		Example: `  logctl partition move orders:0 --to 1,2,3
   logctl partition move orders:0 orders:1 --to 2,3,1 --yes
   logctl partition move orders:0 --to 3,1,2 --dry-run`,

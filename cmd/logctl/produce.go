@@ -49,7 +49,8 @@ Formats:
          each line is a JSON document, which is the value as it stands; key and time may be fields
 
 Records with a key go to the partition that Kafka's default partitioner chooses for it. Writing
-stops at the first record that is refused; the ones before it are written.`,
+stops at the first record that is refused; the ones before it are written. So it is after Ctrl-C: what
+the table shows is written, and the rest is not, or may be where it was under way.`,
 		Example: `  echo hello | logctl produce greetings
   logctl produce orders --key-separator : < orders.txt
   logctl produce orders --format csv --key-column InvoiceNo --timestamp-column InvoiceDate *.csv

@@ -31,7 +31,8 @@ func newTopicDelete(a *app) *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Delete topics and all their records",
 		Long: "Delete topics and all their records, for good. On a terminal you are asked; elsewhere\n" +
-			"--yes is required. Internal topics must be named in full.",
+			"--yes is required. Internal topics must be named in full. Many are deleted in steps;\n" +
+			"after Ctrl-C those that are deleted stay so, and the same command deletes the rest.",
 		Example: `  logctl topic delete orders
   logctl topic delete 'test-*' --dry-run
   logctl topic delete 'test-*' --yes`,

@@ -40,7 +40,8 @@ func newTopicTrim(a *app) *cobra.Command {
 		Short: "Delete a topic's oldest records",
 		Long: "Delete the records before a place in each partition of a topic, for good. Places are\n" +
 			position.Syntax + ".\n" +
-			"On a terminal you are asked; elsewhere --yes is required.",
+			"On a terminal you are asked; elsewhere --yes is required. After Ctrl-C some partitions may be\n" +
+			"trimmed and others not; the same command does the rest.",
 		Example: `  logctl topic trim orders --before -7d --dry-run
   logctl topic trim orders --before 12000 --partition 3 --yes
   logctl topic trim orders --before end --yes`,
