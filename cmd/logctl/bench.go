@@ -208,10 +208,10 @@ func (b *bench) measure(ctx context.Context, work func(context.Context) error) e
 // benchStep is how often the figures so far are drawn.
 const benchStep = 500 * time.Millisecond
 
-// soFar is a line about the last step.
+// soFar is a line about the last step, short enough to leave room for the bar and a ^C.
 func (b *bench) soFar(records int64) string {
-	return fmt.Sprintf("%s/s, %s p99 %v ", render.Plural(int64(float64(records)/benchStep.Seconds()), "record"),
-		b.display, b.timed[b.display].p99().Round(10*time.Microsecond))
+	return fmt.Sprintf("%s/s, p99 %v ", render.Plural(int64(float64(records)/benchStep.Seconds()), "record"),
+		b.timed[b.display].p99().Round(100*time.Microsecond))
 }
 
 func (b *bench) report(took time.Duration, interrupted bool) error {
