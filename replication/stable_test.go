@@ -1,11 +1,15 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 func openStable(t *testing.T, path string) *StableStore {
@@ -98,5 +102,21 @@ func TestTermWaitsForTheDiskUntilItsInstanceStops(t *testing.T) {
 	case <-done:
 	case <-time.After(5 * time.Second):
 		t.Error("keeps waiting after the stop")
+	}
+}
+
+func TestAStoreOfANewerVersionIsRefusedByName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "raft.db")
+	s, err := OpenStableStore(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(stableBucket).Put(formatKey, []byte("2")) })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenStableStore(path)
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), `format "2", this version reads 1`) {
+		t.Errorf("%v", err)
 	}
 }

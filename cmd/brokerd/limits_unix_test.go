@@ -5,7 +5,6 @@ package main
 import (
 	"log/slog"
 	"math"
-	"runtime/debug"
 	"syscall"
 	"testing"
 )
@@ -23,14 +22,5 @@ func TestTheSoftLimitOfDescriptorsIsRaised(t *testing.T) {
 	}
 	if n := descriptors(slog.New(slog.DiscardHandler)); uint64(n) != min(was.Max, math.MaxInt32) {
 		t.Errorf("%d of %d", n, was.Max)
-	}
-}
-
-func TestAMemoryLimitOfTheEnvironmentStays(t *testing.T) {
-	was := debug.SetMemoryLimit(123 << 20)
-	t.Cleanup(func() { debug.SetMemoryLimit(was) })
-	boundMemory([]string{"GOMEMLIMIT=123MiB"}, slog.New(slog.DiscardHandler))
-	if got := debug.SetMemoryLimit(-1); got != 123<<20 {
-		t.Errorf("%d", got)
 	}
 }

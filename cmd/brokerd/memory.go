@@ -28,11 +28,11 @@ func boundGarbage(env []string) {
 
 // boundMemory makes Go collect harder before the limit of the process's cgroup (version 1 or 2) is
 // reached, unless the environment says otherwise (GOMEMLIMIT), and logs what holds.
-func boundMemory(env []string, log *slog.Logger) {
+func boundMemory(env []string, log *slog.Logger, fromCgroup memlimit.Provider) {
 	set := isSet(env, "GOMEMLIMIT")
 	limit, err := uint64(0), memlimit.ErrNoLimit
 	if !set {
-		limit, err = memlimit.FromCgroup()
+		limit, err = fromCgroup()
 	}
 	switch {
 	case set:

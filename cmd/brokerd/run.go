@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"quorumlog/broker/config"
 )
 
@@ -57,7 +59,7 @@ func runWith(ctx context.Context, args, env []string, stdout, stderr io.Writer, 
 		return exitMisused
 	}
 	log := newLogger(stderr, o)
-	boundMemory(env, log)
+	boundMemory(env, log, memlimit.FromCgroup)
 	if err := serve(ctx, o, values, log, open); err != nil {
 		log.Error(err.Error())
 		return exitFailed
