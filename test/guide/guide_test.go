@@ -78,13 +78,18 @@ func free(port, n int) bool {
 	return true
 }
 
-var verb = regexp.MustCompile("`(logctl [a-z -]+)`")
+// verb is a command in running text: the words before the first argument.
+var verb = regexp.MustCompile("`(logctl(?: [a-z]+(?:-[a-z]+)*)+)(?:[ \n]+[^a-z` \n][^`]*)?`")
 
-// Every command that stands for one of Kafka's scripts exists.
-func TestTheCommandsInsteadOfKafkasExist(t *testing.T) {
-	page, err := os.ReadFile("../../docs/coming-from-kafka.md")
-	if err != nil {
-		t.Fatal(err)
+// Every command that stands for one of Kafka's scripts, or that the runbook names, exists.
+func TestTheCommandsInThePagesExist(t *testing.T) {
+	var page []byte
+	for _, name := range []string{"coming-from-kafka.md", "runbook.md", "deployment.md", "upgrades.md"} {
+		b, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = append(page, b...)
 	}
 	logctl := filepath.Join(t.TempDir(), "logctl")
 	if out, err := exec.Command("go", "build", "-o", logctl, "quorumlog/cmd/logctl").CombinedOutput(); err != nil {
