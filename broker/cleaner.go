@@ -122,8 +122,12 @@ func (c *cleaner) pace(bytes int) error {
 	if c.b.disk.full() {
 		return errDiskFull
 	}
-	return c.pacer.wait(c.b.ctx, bytes, c.b.settings.Float("log.cleaner.io.max.bytes.per.second"))
+	return c.pacer.wait(c.b.ctx, bytes, min(c.b.settings.Float("log.cleaner.io.max.bytes.per.second"), cleanRate))
 }
+
+// cleanRate is how much a second compaction reads and writes at most, bytes: several times what a
+// node takes from producers, and little enough to leave them the disk and most of a processor.
+const cleanRate = 512 << 20
 
 // pacer spreads bytes over time.
 type pacer struct{ next time.Time }

@@ -159,7 +159,7 @@ const (
 	stageBytes = 256 << 10
 	// stageSync is small, so that the sync of another log's records does not have to wait for much
 	// of what compaction writes.
-	stageSync = 4 << 20
+	stageSync = 512 << 10
 )
 
 func (c *compactor) stage(path string) (*stagedFile, error) {

@@ -49,7 +49,7 @@ var carriedSettings = []Setting{
 	{Name: "log.cleaner.io.buffer.size", Type: Int, Default: "524288", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted, Why: "a MiB is read at a time, or a batch where that is larger",
 		Doc: "Memory for compaction's reading and writing."},
 	{Name: "log.cleaner.io.max.bytes.per.second", Type: Double, Default: "1.7976931348623157E308", Update: ClusterWide,
-		Doc: "The pace of compaction: what it reads and writes together, bytes a second."},
+		Doc: "The pace of compaction: what it reads and writes together, bytes a second; never more than 512 MiB."},
 	{Name: "log.cleaner.threads", Type: Int, Default: "1", Valid: atLeast(0), Update: ClusterWide, Effect: Accepted, Why: "a node compacts one log at a time",
 		Doc: "Threads for compaction."},
 	{Name: "num.io.threads", Type: Int, Default: "8", Valid: atLeast(1), Update: ClusterWide, Effect: Accepted, Why: goroutines,

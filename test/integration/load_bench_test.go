@@ -112,7 +112,7 @@ func BenchmarkBrokerLatency(b *testing.B) {
 	follower := client(b, broker, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	go func() { read <- follow(b.Context(), follower, warm, all) }()
 	cpu := cpuTime(b, broker.Pid())
-	acks := producePaced(b, client(b, broker, kgo.DefaultProduceTopic("t"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerLinger(0)), warm, all)
+	acks := producePaced(b, client(b, broker, kgo.DefaultProduceTopic("t"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerLinger(0)), benchRate, warm, all)
 	used := cpuTime(b, broker.Pid()) - cpu
 	for _, q := range []float64{0.5, 0.99, 0.999} {
 		b.ReportMetric(quantile(acks, q), fmt.Sprintf("ack-p%g-ms", 100*q))
@@ -127,7 +127,7 @@ func BenchmarkBrokerLatency(b *testing.B) {
 
 // producePaced returns, for all records but the first warm ones, the milliseconds from when each was due until it was
 // acknowledged.
-func producePaced(b *testing.B, c *kgo.Client, warm, all int) []float64 {
+func producePaced(b *testing.B, c *kgo.Client, rate, warm, all int) []float64 {
 	var (
 		mu   sync.Mutex
 		acks []float64
@@ -135,7 +135,7 @@ func producePaced(b *testing.B, c *kgo.Client, warm, all int) []float64 {
 	padding := incompressible(1024)
 	begin := time.Now()
 	for i := range all {
-		due := begin.Add(time.Duration(i) * time.Second / benchRate)
+		due := begin.Add(time.Duration(i) * time.Second / time.Duration(rate))
 		time.Sleep(time.Until(due))
 		key := binary.BigEndian.AppendUint64(nil, uint64(due.UnixNano()))
 		c.Produce(b.Context(), &kgo.Record{Key: binary.BigEndian.AppendUint64(key, uint64(i)), Value: padding}, func(_ *kgo.Record, err error) {
