@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ func (b *testBroker) stateOf(id string) string {
 func TestTransactionsOfBothVersionsCommitAndAbort(t *testing.T) {
 	b := newTxnBroker(t)
 	for name, opts := range map[string][]kgo.Opt{"new": nil, "old": {v1()}} {
-		c := b.client(append(opts, kgo.TransactionalID(name), kgo.DefaultProduceTopic("t"))...)
+		b.makeTopic(name, 3)
+		c := b.client(append(opts, kgo.TransactionalID(name), kgo.DefaultProduceTopic(name), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 		var want []string
 		for i := range 6 {
 			if err := c.BeginTransaction(); err != nil {
@@ -56,7 +58,7 @@ func TestTransactionsOfBothVersionsCommitAndAbort(t *testing.T) {
 			}
 			value := fmt.Sprint(name, i)
 			for p := range 3 {
-				if err := c.ProduceSync(t.Context(), &kgo.Record{Partition: int32(p), Key: fmt.Append(nil, p), Value: []byte(value)}).FirstErr(); err != nil {
+				if err := c.ProduceSync(t.Context(), &kgo.Record{Partition: int32(p), Value: []byte(value)}).FirstErr(); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
@@ -67,13 +69,62 @@ func TestTransactionsOfBothVersionsCommitAndAbort(t *testing.T) {
 			state := "CompleteAbort"
 			if commit {
 				state = "CompleteCommit"
-				want = append(want, value)
+				want = append(want, value, value, value)
 			}
 			if got := b.stateOf(name); got != state {
 				t.Errorf("%s: %q, want %q", name, got, state)
 			}
 		}
-		_ = want
+		got := b.committed(name, len(want))
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: read %q, want %q", name, got, want)
+		}
+	}
+}
+
+// committed is n values that a reader of committed records finds in a topic, sorted.
+func (b *testBroker) committed(topic string, n int) (values []string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	defer cancel()
+	c := b.client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	for len(values) < n {
+		f := c.PollFetches(ctx)
+		if err := f.Err0(); err != nil {
+			b.t.Fatalf("%s: %d of %d records: %v", topic, len(values), n, err)
+		}
+		f.EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+	}
+	slices.Sort(values)
+	return values
+}
+
+func TestATransactionAcrossManyPartitions(t *testing.T) {
+	const partitions = 200
+	b := newTxnBroker(t)
+	b.makeTopic("wide", partitions)
+	for name, opts := range map[string][]kgo.Opt{"new": nil, "old": {v1()}} {
+		c := b.client(append(opts, kgo.TransactionalID(name), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+		if err := c.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		var failed kgo.FirstErrPromise
+		for p := range partitions {
+			c.Produce(t.Context(), &kgo.Record{Topic: "wide", Partition: int32(p), Value: fmt.Append(nil, p)}, failed.Promise())
+		}
+		if err := failed.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.stateOf(name); got != "CompleteCommit" {
+			t.Error(got)
+		}
+	}
+	if got := b.committed("wide", 2*partitions); len(got) != 2*partitions {
+		t.Errorf("%d records", len(got))
 	}
 }
 

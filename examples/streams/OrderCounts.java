@@ -11,6 +11,8 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -20,10 +22,12 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.serialization.LongDeserializer;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
@@ -34,7 +38,6 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.state.WindowStore;
-import org.apache.kafka.common.utils.Bytes;
 
 /**
  * Counts a shop's order lines by country and ten minutes, exactly once. Every line makes one new
@@ -84,15 +87,21 @@ public final class OrderCounts {
         try (Admin admin = Admin.create(p)) {
             // The orders are of 2011: by their time they would be deleted at once.
             Map<String, String> forever = Map.of("retention.ms", "-1");
-            admin.createTopics(List.of(
-                new NewTopic(ORDERS, PARTITIONS, (short) 3).configs(forever),
-                new NewTopic(COUNTS, PARTITIONS, (short) 3).configs(forever))).all().get();
+            for (String topic : List.of(ORDERS, COUNTS)) {
+                try {
+                    admin.createTopics(List.of(new NewTopic(topic, PARTITIONS, (short) 3).configs(forever))).all().get();
+                } catch (ExecutionException e) {
+                    if (!(e.getCause() instanceof TopicExistsException)) { // made, but the broker died before it could say so
+                        throw e;
+                    }
+                }
+            }
         }
         p.put(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG, StringSerializer.class);
         p.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, StringSerializer.class);
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(p)) {
             long begin = System.nanoTime(), all = Duration.ofSeconds(seconds).toNanos();
-            List<java.util.concurrent.Future<?>> sent = new ArrayList<>();
+            List<Future<?>> sent = new ArrayList<>();
             for (int i = 0; i < lines.size(); i++) {
                 String line = lines.get(i);
                 sent.add(producer.send(new ProducerRecord<>(ORDERS, null, time(line), line.substring(0, line.indexOf(',')), line)));
@@ -101,7 +110,7 @@ public final class OrderCounts {
                     Thread.sleep(Duration.ofNanos(ahead).toMillis());
                 }
             }
-            for (java.util.concurrent.Future<?> f : sent) {
+            for (Future<?> f : sent) {
                 f.get();
             }
         }
