@@ -243,11 +243,20 @@ func settable(r resource, known []setting, name string) error {
 		for i, s := range known {
 			names[i] = s.name
 		}
-		return usage("%s has no setting %q%s", r, name, didYouMeanOr(name, names, "; logctl config describe shows those it has"))
+		return usage("a %s has no setting %q%s", kindName(r), name, didYouMeanOr(name, names, "; logctl config describe shows those it has"))
 	case known[i].readOnly && r.kind == kmsg.ConfigResourceTypeBroker:
 		return usage("%s can only be set where a broker is started", name)
 	}
 	return nil
+}
+
+// kindName is what a resource is.
+func kindName(r resource) string {
+	if r.name == "" {
+		return "cluster"
+	}
+	kind, _, _ := strings.Cut(r.String(), "/")
+	return kind
 }
 
 // knownFor returns, for each resource, the settings that it may have.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"quorumlog/cmd/logctl/internal/declare"
 	"quorumlog/cmd/logctl/internal/render"
@@ -78,6 +80,9 @@ func (t *topicCreate) run(ctx context.Context, names []string) error {
 	}
 	return t.withClient(ctx, func(ctx context.Context, cl *kgo.Client) error {
 		adm := t.admin(cl)
+		if err := t.checkSettings(ctx, cl, slices.Sorted(maps.Keys(configs))); err != nil {
+			return err
+		}
 		create := adm.CreateTopics
 		if t.dryRun {
 			create = adm.ValidateCreateTopics
@@ -96,6 +101,23 @@ func (t *topicCreate) run(ctx context.Context, names []string) error {
 		}
 		return t.report(names, answers)
 	})
+}
+
+// checkSettings refuses names of settings that topics do not have, as any topic that is there tells
+// them. Where there is none, the broker is left to refuse them.
+func (t *topicCreate) checkSettings(ctx context.Context, cl *kgo.Client, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	there, err := t.admin(cl).ListTopicsWithInternal(ctx)
+	if err != nil {
+		return t.explain(err, "list topics")
+	}
+	topics := there.Names()
+	if len(topics) == 0 {
+		return nil
+	}
+	return t.checkTopicSettings(ctx, cl, topics[0], names)
 }
 
 func (t *topicCreate) report(names []string, answers kadm.CreateTopicResponses) error {

@@ -50,3 +50,11 @@ func TestTopicCreatePlacesReplicasWhereItIsTold(t *testing.T) {
 	c.run("", "topic", "create", name+"x", "--placement", "99").want(statusRefused).complains("99")
 	c.run("", "topic", "create", "a b").want(statusUsage).complains(`"a b"`)
 }
+
+func TestTopicCreateNamesSettingsThatAreNear(t *testing.T) {
+	c := newBroker(t)
+	c.topic(1)
+	name := c.name()
+	c.run("", "topic", "create", name, "--config", "retention.m=1").want(statusUsage).complains(`"retention.m"`, `did you mean "retention.ms"`)
+	c.run("", "topic", "list", name).want(statusRefused)
+}
