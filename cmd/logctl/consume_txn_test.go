@@ -11,7 +11,8 @@ import (
 // transact writes values to topic in one transaction and ends it as told; nil leaves it open.
 func (c *broker) transact(topic string, commit *bool, values ...string) {
 	c.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...), kgo.TransactionalID(c.name()), kgo.DefaultProduceTopic(topic))
+	id := c.name()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...), kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -30,6 +31,7 @@ func (c *broker) transact(topic string, commit *bool, values ...string) {
 	if err := cl.EndTransaction(c.t.Context(), kgo.TransactionEndTry(*commit)); err != nil {
 		c.t.Fatal(err)
 	}
+	c.completed(id)
 }
 
 func TestConsumeLeavesOutWhatIsNotCommittedAndStillFindsTheEnd(t *testing.T) {

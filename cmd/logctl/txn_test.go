@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,18 @@ func (c *broker) began(topic string) (id string, cl *kgo.Client) {
 	return id, cl
 }
 
+// completed returns a transaction once its markers are written: the end of one is answered when it
+// is decided.
+func (c *broker) completed(id string) describedTransaction {
+	c.t.Helper()
+	for begun := time.Now(); ; {
+		d := decode[[]describedTransaction](c.ok("txn", "describe", id, "-o", "json"))[0]
+		if !strings.HasPrefix(d.State, "Prepare") || time.Since(begun) > 20*time.Second {
+			return d
+		}
+	}
+}
+
 func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
 	c := newBroker(t)
 	topic := c.topic(1)
@@ -43,7 +56,7 @@ func TestTxnListAndDescribeShowWhatIsOpen(t *testing.T) {
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
-	if d := decode[[]describedTransaction](c.ok("txn", "describe", id, "-o", "json"))[0]; d.Started != nil || len(d.Partitions) != 0 {
+	if d := c.completed(id); d.State != "CompleteCommit" || d.Started != nil || len(d.Partitions) != 0 {
 		t.Errorf("described %+v", d)
 	}
 	c.run("", "txn", "list", "--state", "Ongong").want(statusUsage).complains(`did you mean "Ongoing"`)
