@@ -51,7 +51,7 @@ test-deploy: ## what deploy/ holds, with the tools of Prometheus, Kubernetes, co
 test-long: ## faults injected into a cluster at random for LONG=10m each of 3 seeds
 	for i in 1 2 3; do METAMORPHIC=$(LONG) go test $(RACE) -count=1 -timeout 2h -v ./test/faults; done
 
-torture: ## whatever can be done to three processes, their network and disks, one after the other; a table, ten minutes
+torture: ## whatever can be done to three processes, their network and disks, one after the other; a table, a quarter of an hour
 	TORTURE=1 go test -count=1 -timeout 60m -v -run '^TestTorture' ./test/faults
 
 bench: ## benchmarks (PKG=./record BENCH=Validate for some)

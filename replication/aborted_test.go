@@ -225,3 +225,57 @@ func TestNewReplicaGetsTheIndexOfAbortedTransactions(t *testing.T) {
 	c.settled()
 	viewOf(t, four).agrees(t, four, rnd)
 }
+
+func TestTransactionsAreKnownWhereAFailedLogIsReopened(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	p := alone(t)
+	w := newTransacting(p, rnd)
+	for i := range 120 {
+		if i == 60 { // half of them are in the log's own files, the others only in the table
+			if err := p.Checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.step(t)
+	}
+	mustAppend(t, p, batchOf("last"))
+	before, view := p.inst.Load(), viewOf(t, p)
+	breakLog(t, p)
+	if _, err := outcome(t, p.Append(batchOf("fails"))); err == nil {
+		t.Fatal("acknowledged by a failing disk")
+	}
+	await(t, p, "another instance that leads", func() bool { return p.inst.Load() != before && p.State().Leading })
+	if after := viewOf(t, p); !reflect.DeepEqual(after, view) {
+		t.Fatalf("the log was\n%+v, is\n%+v", view, after)
+	}
+	view.agrees(t, p, rnd)
+	for range 60 {
+		w.step(t)
+	}
+	if err := p.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	viewOf(t, p).agrees(t, p, rnd)
+}
+
+func TestAnotherLeaderKnowsTheTransactionsThatAreOpen(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	c := newCluster(t, 4*time.Second)
+	w := newTransacting(c.leader(), rnd)
+	for range 4 {
+		for range 40 {
+			w.step(t)
+		}
+		c.settled()
+		for _, p := range c.running() {
+			eventually(t, "a replica that has applied all", func() bool { return p.HighWatermark() == w.p.HighWatermark() })
+			viewOf(t, p).agrees(t, p, rnd)
+		}
+		if err := w.p.TransferLeadership(-1); err != nil {
+			t.Fatal(err)
+		}
+		w.p = c.leader()
+	}
+}

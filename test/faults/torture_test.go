@@ -159,6 +159,15 @@ func refused(t *testing.T, sentence string, args ...string) {
 	b.Kill()
 }
 
+// ordeal is something that can be done to a cluster of processes.
+type ordeal struct {
+	name string
+	do   func()
+}
+
+// tortureTime is how long TestTorture goes on at least, by chance after each fault has had its turn.
+const tortureTime = 5 * time.Minute
+
 // TestTorture does to processes whatever can be done to them, one after the other, under load.
 func TestTorture(t *testing.T) {
 	needsTorture(t)
@@ -166,10 +175,8 @@ func TestTorture(t *testing.T) {
 	t.Logf("seed %d", seed)
 	x := begin(t, startProcesses(t, nil), seed)
 	defer func() { t.Logf("\n%s", x.table()) }()
-	for _, r := range []struct {
-		name string
-		do   func()
-	}{
+	begun := time.Now()
+	ordeals := []ordeal{
 		{"kill -9 of a leader", func() { x.kill(x.leader()) }},
 		{"kill -9 of a follower", func() { x.kill(other(x.leader())) }},
 		{"kill -9 of the controller", func() { x.kill(x.controller()) }},
@@ -276,10 +283,16 @@ func TestTorture(t *testing.T) {
 			one, two := strings.TrimPrefix(v[0], "1@"), strings.TrimPrefix(v[1], "2@")
 			refused(t, "is node 1, not node 2", "--node-id", "3", "--voters", "1@"+two+",2@"+one+",3@127.0.0.1:1")
 		}},
-	} {
-		if only := os.Getenv(torture); only == "1" || strings.Contains(r.name, only) {
+	}
+	only := os.Getenv(torture)
+	for _, r := range ordeals {
+		if only == "1" || strings.Contains(r.name, only) {
 			x.round(t, r.name, r.do)
 		}
+	}
+	for only == "1" && time.Since(begun) < tortureTime {
+		r := ordeals[x.rnd.IntN(len(ordeals))]
+		x.round(t, r.name, r.do)
 	}
 	x.finish(t)
 }
