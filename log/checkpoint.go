@@ -20,8 +20,8 @@ import (
 const (
 	checkpointFile   = "checkpoint"
 	checkpointFormat = 1
-	// compactedCheckpointFormat is one that speaks of compacted segments.
-	compactedCheckpointFormat = 2
+	// fullCheckpointFormat is one that speaks of compacted segments, or of transactions.
+	fullCheckpointFormat = 2
 )
 
 var (
@@ -229,8 +229,13 @@ func (s *segment) flushTo(n int64, syncer *Syncer) error {
 // format is the lowest that can hold the checkpoint, so that a version before can read what it knows.
 func (c *Checkpoint) format() uint16 {
 	for _, st := range c.Segments {
-		if st.compacted() {
-			return compactedCheckpointFormat
+		if st.compacted() || st.Aborted > 0 {
+			return fullCheckpointFormat
+		}
+	}
+	for _, p := range c.Producers {
+		if p.CoordinatorEpoch >= 0 || p.TxnStart >= 0 {
+			return fullCheckpointFormat
 		}
 	}
 	return checkpointFormat
@@ -267,8 +272,8 @@ func parseCheckpoint(b []byte) (*Checkpoint, error) {
 	if len(b) < 16 || !bytes.Equal(b[:4], checkpointMagic[:]) {
 		return nil, errCheckpoint
 	}
-	if v := binary.BigEndian.Uint16(b[4:]); v < checkpointFormat || v > compactedCheckpointFormat {
-		return nil, fmt.Errorf("checkpoint format %d, this version reads up to %d: %w", v, compactedCheckpointFormat, ErrFormat)
+	if v := binary.BigEndian.Uint16(b[4:]); v < checkpointFormat || v > fullCheckpointFormat {
+		return nil, fmt.Errorf("checkpoint format %d, this version reads up to %d: %w", v, fullCheckpointFormat, ErrFormat)
 	}
 	body := b[16:]
 	if int(binary.BigEndian.Uint32(b[8:])) != len(body) || crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(b[12:]) {
