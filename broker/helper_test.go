@@ -116,17 +116,26 @@ func raw[R kmsg.Response](b *testBroker, q kmsg.Request) R {
 		b.t.Fatal(err)
 	}
 	defer nc.Close()
+	resp, err := exchange[R](nc, q)
+	if err != nil {
+		b.t.Fatalf("%s: %v", kmsg.NameForKey(q.Key()), err)
+	}
+	return resp
+}
+
+// exchange sends a request in exactly its own version over a connection.
+func exchange[R kmsg.Response](nc net.Conn, q kmsg.Request) (none R, _ error) {
 	nc.SetDeadline(time.Now().Add(time.Minute)) // not a limit to keep, but an end
 	if _, err := nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)); err != nil {
-		b.t.Fatal(err)
+		return none, err
 	}
 	var size [4]byte
 	if _, err := io.ReadFull(nc, size[:]); err != nil {
-		b.t.Fatalf("%s: %v", kmsg.NameForKey(q.Key()), err)
+		return none, err
 	}
 	body := make([]byte, binary.BigEndian.Uint32(size[:]))
 	if _, err := io.ReadFull(nc, body); err != nil {
-		b.t.Fatal(err)
+		return none, err
 	}
 	resp := q.ResponseKind()
 	body = body[4:]
@@ -134,9 +143,9 @@ func raw[R kmsg.Response](b *testBroker, q kmsg.Request) R {
 		body = body[1:]
 	}
 	if err := resp.ReadFrom(body); err != nil {
-		b.t.Fatal(err)
+		return none, err
 	}
-	return resp.(R)
+	return resp.(R), nil
 }
 
 func ptr[T any](v T) *T { return &v }

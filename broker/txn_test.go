@@ -3,11 +3,13 @@ package broker
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -241,5 +243,75 @@ func TestAnAbandonedTransactionIsAborted(t *testing.T) {
 	}
 	if err := c.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
 		t.Error("a transaction that was aborted commits")
+	}
+}
+
+// TestALateEndOverAnOldConnectionIsNotObeyed is KIP-890's first problem: an EndTxn of a client of
+// version 1 that its client has given up, and sent again over another connection, arrives within the
+// next transaction.
+func TestALateEndOverAnOldConnectionIsNotObeyed(t *testing.T) {
+	b := newTxnBroker(t)
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.SetVersion(2)
+	find.CoordinatorKey, find.CoordinatorType = "id", 1
+	raw[*kmsg.FindCoordinatorResponse](b, find)
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.SetVersion(4)
+	begin.TransactionalID, begin.TransactionTimeoutMillis = ptr("id"), 60_000
+	who := raw[*kmsg.InitProducerIDResponse](b, begin)
+	for who.ErrorCode == kerr.NotCoordinator.Code || who.ErrorCode == kerr.CoordinatorLoadInProgress.Code {
+		time.Sleep(10 * time.Millisecond) // its topic has just been made
+		who = raw[*kmsg.InitProducerIDResponse](b, begin)
+	}
+	if who.ErrorCode != 0 {
+		t.Fatal(who.ErrorCode)
+	}
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", b.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		return nc
+	}
+	add := func(nc net.Conn) {
+		t.Helper()
+		q := kmsg.NewPtrAddPartitionsToTxnRequest()
+		q.SetVersion(3)
+		q.TransactionalID, q.ProducerID, q.ProducerEpoch = "id", who.ProducerID, who.ProducerEpoch
+		q.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		resp, err := exchange[*kmsg.AddPartitionsToTxnResponse](nc, q)
+		if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+			t.Fatal(err, resp)
+		}
+	}
+	end := func(nc net.Conn) error {
+		q := kmsg.NewPtrEndTxnRequest()
+		q.SetVersion(3)
+		q.TransactionalID, q.ProducerID, q.ProducerEpoch, q.Commit = "id", who.ProducerID, who.ProducerEpoch, true
+		resp, err := exchange[*kmsg.EndTxnResponse](nc, q)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	}
+	old := dial()
+	add(old) // and an EndTxn over it, which is on its way for long
+	now := dial()
+	if err := end(now); err != nil {
+		t.Fatal(err)
+	}
+	add(now)
+	if err := end(old); err == nil {
+		t.Error("a late EndTxn was answered")
+	}
+	if got := b.stateOf("id"); got != "Ongoing" {
+		t.Errorf("after a late EndTxn the next transaction is %s", got)
+	}
+	if err := end(now); err != nil {
+		t.Error(err)
+	}
+	if got := b.stateOf("id"); got != "CompleteCommit" {
+		t.Error(got)
 	}
 }
