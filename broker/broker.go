@@ -198,6 +198,7 @@ func (b *Broker) openStorage() error {
 		Files: log.NewFiles(segments), Syncer: log.NewSyncer(),
 		Stable: b.stable, Transport: replication.NewTransport(b.id),
 		Logger: b.log.With("part", "replication"), Now: b.now,
+		Timing: replication.Timing{Lag: time.Duration(b.settings.Int("replica.lag.time.max.ms")) * time.Millisecond},
 	}
 	b.disk.check()
 	return nil

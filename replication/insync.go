@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// InSync returns the nodes whose replicas are in sync, as Kafka means it: they vote, and had all
-// of their leader's log within Timing.Lag. A new leader gives the others as long to show it. Only
+// InSync returns the nodes whose replicas are in sync, as Kafka means it: they vote, and have all of
+// their leader's log, or had it within Timing.Lag. A new leader gives the others as long to show it. Only
 // the leader knows; others return nil.
 func (p *Partition) InSync(now time.Time) []int32 {
 	in, m, leading := p.membership()
@@ -20,11 +20,12 @@ func (p *Partition) InSync(now time.Time) []int32 {
 		if s.Suffrage != raft.Voter {
 			continue
 		}
-		seen := m.follower(s.ID).CaughtUp
+		f := m.follower(s.ID)
+		seen := f.CaughtUp
 		if seen.Before(begun) {
 			seen = begun
 		}
-		if s.ID == m.self || now.Sub(seen) <= p.node.Timing.Lag {
+		if s.ID == m.self || f.Match >= m.last || now.Sub(seen) <= p.node.Timing.Lag {
 			nodes = append(nodes, memberOf(s.ID).Node)
 		}
 	}

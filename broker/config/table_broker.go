@@ -66,8 +66,8 @@ var carriedSettings = []Setting{
 		Doc: "How much a follower reads of a partition at a time."},
 	{Name: "replica.fetch.wait.max.ms", Type: Int, Default: "500", Effect: Accepted, Why: raftDecides,
 		Doc: "How long a follower's read may wait."},
-	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Effect: Accepted, Why: raftDecides,
-		Doc: "After how long behind a follower is taken out of the set in sync."},
+	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000",
+		Doc: "For how long a follower that lacks something of its leader's log still counts as in sync."},
 	{Name: "request.timeout.ms", Type: Int, Default: "30000", Effect: Accepted, Why: ownTimeouts,
 		Doc: "How long the broker waits for an answer of another."},
 }

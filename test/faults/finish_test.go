@@ -21,6 +21,9 @@ type stopper interface {
 	DataDir() string
 }
 
+// lag is for how long a replica that lacks something still counts as in sync.
+const lag = 2 * time.Second
+
 // recovery is how long a cluster may take after the last fault until all is as it was.
 const recovery = time.Minute
 
@@ -37,6 +40,7 @@ func finish(t *testing.T, l *load, a *administrator, nodes []stopper) {
 	if err := l.flush(ctx); err != nil {
 		t.Fatalf("producers cannot write: %v", err)
 	}
+	pause(ctx, 2*lag) // who lacks something now does not count after it
 	if err := a.whole(ctx); err != nil {
 		t.Fatalf("the cluster is not whole: %v", err)
 	}

@@ -6,6 +6,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -239,7 +240,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 	seed, length := chosen(t)
 	c := clustertest.Start(t, 3, map[string]string{
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "2", "log.segment.bytes": "1048576",
-		"leader.imbalance.check.interval.seconds": "5",
+		"leader.imbalance.check.interval.seconds": "5", "replica.lag.time.max.ms": fmt.Sprint(lag.Milliseconds()),
 	})
 	m := newModel(t)
 	cl := c.NewClient()

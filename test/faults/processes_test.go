@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type processes struct {
 var settings = []string{
 	"--set", "offsets.topic.num.partitions=1", "--set", "transaction.state.log.num.partitions=1",
 	"--set", "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000", "--set", "group.initial.rebalance.delay.ms=0", "--set", "log.segment.bytes=1048576",
+	"--set", fmt.Sprint("replica.lag.time.max.ms=", lag.Milliseconds()),
 }
 
 // startProcesses starts three; dirs are where they keep their data, nil for temporary directories.
