@@ -308,7 +308,7 @@ func (b *Broker) prepareReplicas() {
 	b.replicas = &replicas{
 		node: b.node, root: b.topicsDir(), self: b.id, log: b.log,
 		onRole: b.onRole, onMembership: b.onMembership,
-		lost:   b.rebuild,
+		givenUp: b.tellGivenUp, lost: b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
 		leader: b.leaders.get, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },

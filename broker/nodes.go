@@ -304,6 +304,12 @@ func (b *Broker) noteLeader(x *replica, p *replication.Partition, s replication.
 	b.elector.checkRole(&x.contender)
 }
 
+// tellGivenUp tells the other nodes that a replica of this one does not lead. It may have been elected
+// and not come to say so: they know that from their Raft groups alone, and would wait for it.
+func (b *Broker) tellGivenUp(x *replica, epoch int32) {
+	b.peers.Publish(appendLeader(nil, x.key, leader{epoch: epoch}), b.leaders.encode)
+}
+
 // inSyncNow are the replicas that are in sync, and there: a node that is gone is out of sync at
 // once, as with Kafka's controller.
 func (b *Broker) inSyncNow(p *replication.Partition) []int32 {

@@ -67,6 +67,7 @@ func (r *replicas) failed(x *replica, p *replication.Partition, cause error) {
 	}
 	// It may have led until it was closed: the others are not to wait for it.
 	r.onRole(x, p, replication.State{Leader: -1, Epoch: p.State().Epoch})
+	r.givenUp(x, int32(p.Term()))
 	if !r.setAside(x) {
 		x.given = err
 		return

@@ -69,7 +69,8 @@ type replicas struct {
 
 	onMembership func(*replica, replication.Membership)
 	opened       func(*replica)
-	lost         func(*replica) // has the leader take the replica out, and opens it again
+	givenUp      func(x *replica, epoch int32) // tells the others that it does not lead, up to this epoch
+	lost         func(*replica)                // has the leader take the replica out, and opens it again
 	config       func(*cluster.Topic) config.TopicConfig
 
 	opens, openNanos atomic.Int64 // how often logs were opened and recovered, and what that took
