@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"quorumlog/group"
+	"quorumlog/internal/shards"
 	"quorumlog/log"
 	"quorumlog/protocol"
 	"quorumlog/record"
@@ -33,7 +34,7 @@ func (b *Broker) txnOffsetCommit(_ context.Context, _ *protocol.Request, req *km
 			resp.Topics = group.TxnCommitError(req, code(err))
 			return
 		}
-		append := func(batch record.Batch) group.Pending { return txnAppend{guard.AppendBatch(batch)} }
+		append := func(batch record.Batch) shards.Pending { return txnAppend{guard.AppendBatch(batch)} }
 		if wait := b.groups.TxnOffsetCommit(req, resp, append); wait != nil {
 			wait(ctx)
 		}
@@ -103,8 +104,8 @@ func (a txnAppend) Err() error {
 
 func (a txnAppend) Offset() int64 { return a.plain().Offset() }
 
-func (a txnAppend) plain() logAppend {
-	return logAppend{a.Append, group.ErrNotLeader, group.ErrTooLarge}
+func (a txnAppend) plain() shardAppend {
+	return shardAppend(a)
 }
 
 // endedTimeout bounds how long a marker's writer waits for the group coordinator to read it.

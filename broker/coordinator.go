@@ -7,6 +7,7 @@ import (
 
 	"quorumlog/cluster"
 	"quorumlog/group"
+	"quorumlog/internal/shards"
 	"quorumlog/protocol"
 	"quorumlog/record"
 	"quorumlog/replication"
@@ -89,45 +90,40 @@ func (b *Broker) onRole(x *replica, p *replication.Partition, s replication.Stat
 	}
 	switch {
 	case x.topic == offsetsTopic && s.Leading:
-		b.groups.Lead(x.key.partition, s.Epoch, groupLog{p})
+		b.groups.Lead(x.key.partition, s.Epoch, shardLog{p})
 	case x.topic == offsetsTopic:
 		b.groups.Resign(x.key.partition)
 	case x.topic == transactionsTopic && s.Leading:
-		b.txns.Lead(x.key.partition, s.Epoch, txnLog{p})
+		b.txns.Lead(x.key.partition, s.Epoch, shardLog{p})
 	case x.topic == transactionsTopic:
 		b.txns.Resign(x.key.partition)
 	}
 }
 
-// groupLog is a partition of the offsets topic as the coordinator sees it.
-type groupLog struct{ p *replication.Partition }
+// shardLog is a partition of a coordinator's topic as the coordinator sees it.
+type shardLog struct{ p *replication.Partition }
 
-func (l groupLog) Append(r record.Batch) group.Pending {
-	return logAppend{l.p.Append(r), group.ErrNotLeader, group.ErrTooLarge}
-}
+func (l shardLog) Append(r record.Batch) shards.Pending { return shardAppend{l.p.Append(r)} }
 
-func (l groupLog) Replay(from int64, yield func(record.Batch) bool) error {
+func (l shardLog) Replay(from int64, yield func(record.Batch) bool) error {
 	return l.p.Batches(max(from, l.p.StartOffset()), l.p.HighWatermark(), yield)
 }
 
-// logAppend is an append whose errors a coordinator knows by its own names.
-type logAppend struct {
-	*replication.Append
-	notLeader, tooLarge error
-}
+// shardAppend is an append whose errors a coordinator knows by its own names.
+type shardAppend struct{ *replication.Append }
 
-func (a logAppend) Err() error {
+func (a shardAppend) Err() error {
 	_, err := a.Result()
 	switch {
 	case errors.Is(err, replication.ErrNotLeader), errors.Is(err, replication.ErrStorage):
-		return fmt.Errorf("%w: %w", a.notLeader, err)
+		return fmt.Errorf("%w: %w", shards.ErrNotLeader, err)
 	case errors.Is(err, record.ErrTooLarge):
-		return fmt.Errorf("%w: %w", a.tooLarge, err)
+		return fmt.Errorf("%w: %w", shards.ErrTooLarge, err)
 	}
 	return err
 }
 
-func (a logAppend) Offset() int64 {
+func (a shardAppend) Offset() int64 {
 	r, _ := a.Result()
 	return r.BaseOffset
 }

@@ -7,8 +7,6 @@ import (
 	"quorumlog/cluster"
 	"quorumlog/group"
 	"quorumlog/protocol"
-	"quorumlog/record"
-	"quorumlog/replication"
 	"quorumlog/txn"
 )
 
@@ -62,17 +60,6 @@ func (b *Broker) transactionCoordinator(id string) int32 {
 		return -1
 	}
 	return b.leadership(im, t, b.transactionPartition(id)).leader
-}
-
-// txnLog is a partition of __transaction_state as the coordinator sees it.
-type txnLog struct{ p *replication.Partition }
-
-func (l txnLog) Append(r record.Batch) txn.Pending {
-	return logAppend{l.p.Append(r), txn.ErrNotLeader, txn.ErrTooLarge}
-}
-
-func (l txnLog) Replay(yield func(record.Batch) bool) error {
-	return l.p.Batches(l.p.StartOffset(), l.p.HighWatermark(), yield)
 }
 
 // senderOf is the connection of a request, as the coordinator tells late requests by it.

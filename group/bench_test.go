@@ -10,12 +10,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"quorumlog/record"
 )
 
 // loadedLog is a log of groups with members each, as their last generations left it.
-func loadedLog(groups, members int) *memLog {
-	l := &memLog{}
+func loadedLog(groups, members int) *shardstest.Log {
+	l := &shardstest.Log{}
 	sub := kmsg.NewConsumerMemberMetadata()
 	sub.Topics = []string{"orders"}
 	for i := range groups {
@@ -32,7 +34,7 @@ func loadedLog(groups, members int) *memLog {
 	return l
 }
 
-func benchCoordinator(b *testing.B, l Log) *Coordinator {
+func benchCoordinator(b *testing.B, l shards.Log) *Coordinator {
 	c := New(testOptions())
 	c.Lead(0, 1, l)
 	for {
@@ -71,19 +73,14 @@ func BenchmarkHeartbeat(b *testing.B) {
 
 // delayLog commits each append after a while, like a replicated log.
 type delayLog struct {
-	memLog
+	shardstest.Log
 	delay time.Duration
 	n     atomic.Int64
 }
 
-func (l *delayLog) Append(batch record.Batch) Pending {
-	p := &memPending{done: make(chan struct{}), offset: l.n.Add(int64(batch.NumRecords())) - int64(batch.NumRecords())}
-	if l.delay == 0 {
-		close(p.done)
-		return p
-	}
-	time.AfterFunc(l.delay, func() { close(p.done) })
-	return p
+func (l *delayLog) Append(batch record.Batch) shards.Pending {
+	n := int64(batch.NumRecords())
+	return shardstest.Later(l.n.Add(n)-n, l.delay)
 }
 
 func benchCommit(i int) (*kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse) {
@@ -144,7 +141,7 @@ func BenchmarkFetch(b *testing.B) {
 
 // One million commits of 1,000 groups with 100 partitions each.
 func BenchmarkReplay1M(b *testing.B) {
-	l := &memLog{}
+	l := &shardstest.Log{}
 	var records []keyValue
 	for i := range 1_000_000 {
 		o := committed{offset: int64(i), commitMs: 1_700_000_000_000, expireMs: -1, leaderEpoch: 1, topicID: testID("orders")}

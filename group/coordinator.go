@@ -1,8 +1,6 @@
 package group
 
-import (
-	"sync"
-)
+import "quorumlog/internal/shards"
 
 // Coordinator coordinates the groups of the offsets partitions that this node leads. All its
 // methods may be called concurrently.
@@ -15,62 +13,31 @@ import (
 type Coordinator struct {
 	opts Options
 
-	mu     sync.RWMutex
-	shards map[int32]*shard
+	shards shards.Set[*shard]
 }
 
 // New returns a coordinator that leads nothing yet.
 func New(opts Options) *Coordinator {
-	return &Coordinator{opts: opts.withDefaults(), shards: make(map[int32]*shard)}
+	return &Coordinator{opts: opts.withDefaults()}
 }
 
 // Lead begins to serve an offsets partition that this node leads since epoch, or leads again
 // since a later one. The log is replayed in a goroutine of its own; meanwhile its groups are
 // answered COORDINATOR_LOAD_IN_PROGRESS.
-func (c *Coordinator) Lead(partition, epoch int32, l Log) {
-	s := newShard(c, partition, epoch, l)
-	c.mu.Lock()
-	old := c.shards[partition]
-	c.shards[partition] = s
-	c.mu.Unlock()
-	if old != nil {
-		old.resign()
-	}
-	go s.load()
+func (c *Coordinator) Lead(partition, epoch int32, l shards.Log) {
+	c.shards.Lead(partition, newShard(c, partition, epoch, l))
 }
 
 // reload serves a partition anew from its log, if the shard is still the one that serves it.
 func (c *Coordinator) reload(s *shard) {
-	fresh := newShard(c, s.partition, s.epoch, s.log)
-	c.mu.Lock()
-	current := c.shards[s.partition] == s
-	if current {
-		c.shards[s.partition] = fresh
-	}
-	c.mu.Unlock()
-	if current {
-		s.resign()
-		fresh.load()
-	}
+	c.shards.Replace(s.partition, s, newShard(c, s.partition, s.epoch, s.log))
 }
 
 // Resign stops serving a partition, and answers everything that waits in it NOT_COORDINATOR.
-func (c *Coordinator) Resign(partition int32) {
-	c.mu.Lock()
-	s := c.shards[partition]
-	delete(c.shards, partition)
-	c.mu.Unlock()
-	if s != nil {
-		s.resign()
-	}
-}
+func (c *Coordinator) Resign(partition int32) { c.shards.Resign(partition) }
 
 // Close resigns every partition.
-func (c *Coordinator) Close() {
-	for _, s := range c.all() {
-		c.Resign(s.partition)
-	}
-}
+func (c *Coordinator) Close() { c.shards.Close() }
 
 // PartitionFor is the offsets partition that holds a group.
 func (c *Coordinator) PartitionFor(groupID string) int32 {
@@ -80,22 +47,9 @@ func (c *Coordinator) PartitionFor(groupID string) int32 {
 // enter returns the active shard of a group, locked, or why there is none.
 func (c *Coordinator) enter(groupID string) (*shard, int16) {
 	p := c.PartitionFor(groupID)
-	c.mu.RLock()
-	s := c.shards[p]
-	c.mu.RUnlock()
+	s := c.shards.Get(p)
 	if s == nil {
 		return nil, notCoordinator
 	}
 	return s, s.enter()
-}
-
-// all is a snapshot of the shards.
-func (c *Coordinator) all() []*shard {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	out := make([]*shard, 0, len(c.shards))
-	for _, s := range c.shards {
-		out = append(out, s)
-	}
-	return out
 }

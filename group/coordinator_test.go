@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"quorumlog/record"
 )
 
@@ -36,7 +38,7 @@ func (k *talk) more(text string) {
 
 // slowLog is a log whose replay waits.
 type slowLog struct {
-	memLog
+	shardstest.Log
 	ready chan struct{}
 	errs  int
 }
@@ -47,7 +49,7 @@ func (l *slowLog) Replay(from int64, yield func(record.Batch) bool) error {
 		l.errs--
 		return errors.New("disk trouble")
 	}
-	return l.memLog.Replay(from, yield)
+	return l.Log.Replay(from, yield)
 }
 
 func TestAGroupIsNotServedBeforeItsLogHasBeenRead(t *testing.T) {
@@ -77,7 +79,7 @@ func TestAGroupIsNotServedBeforeItsLogHasBeenRead(t *testing.T) {
 
 func TestAnotherNodesGroupsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newLocal(t, testOptions(), &memLog{})
+		b := newLocal(t, testOptions(), &shardstest.Log{})
 		b.c.Resign(0)
 		steps(t, b, `
 			A join v=3 => NOT_COORDINATOR
@@ -93,7 +95,7 @@ func TestAnotherNodesGroupsAreRefused(t *testing.T) {
 
 func TestResigningWakesEverybodyWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `
 			A join v=3 => ok gen=1 proto=range leader=A members=A
@@ -102,7 +104,7 @@ func TestResigningWakesEverybodyWhoWaits(t *testing.T) {
 			B gets ok gen=2 proto=range leader=A
 			B sync
 		`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			A sync assign=A:a
 			C commit group=other orders/0=1
@@ -125,7 +127,7 @@ func TestResigningWakesEverybodyWhoWaits(t *testing.T) {
 
 func TestMembersSurviveAChangeOfLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `
 			A join v=5 instance=i1 session=6000 => ok gen=1 proto=range leader=A members=A@i1
@@ -155,16 +157,16 @@ func TestMembersSurviveAChangeOfLeader(t *testing.T) {
 
 func TestOffsetsAreSeenOnlyOnceCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `A commit orders/0=1 => 0=ok`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			A commit orders/0=2
 			A waits
 			B fetch orders/0 => ok 0=1
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`
 			A gets 0=ok
 			B fetch orders/0 => ok 0=2
@@ -174,18 +176,18 @@ func TestOffsetsAreSeenOnlyOnceCommitted(t *testing.T) {
 
 func TestTheLastMemberHasLeftOnceTheEmptyGroupIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `
 			A join v=3 => ok gen=1 proto=range leader=A members=A
 			A sync assign=A:a => ok a
 		`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			A leave
 			A waits
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`A gets ok A=ok`)
 		b.c.Resign(0)
 		b.c.Lead(0, 2, l)
@@ -197,11 +199,11 @@ func TestTheLastMemberHasLeftOnceTheEmptyGroupIsCommitted(t *testing.T) {
 func TestACommitThatFailsChangesNothing(t *testing.T) {
 	for want, err := range map[string]error{
 		"COORDINATOR_NOT_AVAILABLE": errors.New("no quorum"),
-		"NOT_COORDINATOR":           fmt.Errorf("replication: %w", ErrNotLeader),
-		"UNKNOWN_SERVER_ERROR":      ErrTooLarge,
+		"NOT_COORDINATOR":           fmt.Errorf("replication: %w", shards.ErrNotLeader),
+		"UNKNOWN_SERVER_ERROR":      shards.ErrTooLarge,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := &memLog{fail: func(n int) error {
+			l := &shardstest.Log{Fail: func(n int) error {
 				if n == 2 || n == 3 {
 					return err
 				}
@@ -223,9 +225,9 @@ func TestACommitThatFailsChangesNothing(t *testing.T) {
 
 func TestAWriteThatSucceededAfterAllIsFoundByReadingTheLogAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{fail: func(n int) error {
+		l := &shardstest.Log{Fail: func(n int) error {
 			if n == 2 {
-				return errOutcomeUnknown
+				return shardstest.ErrOutcomeUnknown
 			}
 			return nil
 		}}
@@ -239,7 +241,7 @@ func TestAWriteThatSucceededAfterAllIsFoundByReadingTheLogAgain(t *testing.T) {
 			A commit orders/1=4 => 1=ok
 			A fetch orders/0 orders/1 => ok 0=2 1=4
 		`)
-		s := b.c.all()[0]
+		s := b.c.shards.All()[0]
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		diff(t, "log", durable(s.image), durable(replayed(t, l)))
@@ -248,9 +250,9 @@ func TestAWriteThatSucceededAfterAllIsFoundByReadingTheLogAgain(t *testing.T) {
 
 func TestACommitThatTakesTooLongIsAnsweredRetriably(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
-		l.hold()
+		l.Hold()
 		k := steps(t, b, `
 			A commit orders/0=1
 			B delete
@@ -261,14 +263,14 @@ func TestACommitThatTakesTooLongIsAnsweredRetriably(t *testing.T) {
 			B gets COORDINATOR_NOT_AVAILABLE
 			A fetch orders/0 => ok 0=-1
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`sleep 1ms`)
 	})
 }
 
 func TestAnAssignmentThatCannotBeWrittenStartsARebalance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{fail: func(n int) error {
+		l := &shardstest.Log{Fail: func(n int) error {
 			if n == 1 {
 				return errors.New("no quorum")
 			}
@@ -287,7 +289,7 @@ func TestAnAssignmentThatCannotBeWrittenStartsARebalance(t *testing.T) {
 
 func TestAStaticMemberWhoseReturnCannotBeWrittenStaysWhoItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{fail: func(n int) error {
+		l := &shardstest.Log{Fail: func(n int) error {
 			if n == 2 {
 				return errors.New("no quorum")
 			}
@@ -306,17 +308,17 @@ func TestAStaticMemberWhoseReturnCannotBeWrittenStaysWhoItWas(t *testing.T) {
 
 func TestARebalanceDuringTheLeadersWriteWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `A join v=3 => ok gen=1 proto=range leader=A members=A`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			A sync assign=A:a
 			A waits
 			B join v=3
 			A gets REBALANCE_IN_PROGRESS
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`
 			A heartbeat => REBALANCE_IN_PROGRESS
 			A join v=3 => ok gen=2 proto=range leader=A members=?,A
@@ -327,17 +329,17 @@ func TestARebalanceDuringTheLeadersWriteWins(t *testing.T) {
 
 func TestNobodyJoinsAGroupThatIsBeingDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `A commit orders/0=1 => 0=ok`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			X delete
 			A join v=3 => COORDINATOR_NOT_AVAILABLE
 			A commit orders/0=2 => 0=COORDINATOR_NOT_AVAILABLE
 			B delete
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`
 			X gets ok
 			B gets GROUP_ID_NOT_FOUND
@@ -349,16 +351,16 @@ func TestNobodyJoinsAGroupThatIsBeingDeleted(t *testing.T) {
 
 func TestADeletionTakesTheCommitsBeforeItWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
-		l.hold()
+		l.Hold()
 		k := steps(t, b, `
 			A commit orders/0=1
 			B commit orders/1=1
 			X delete
 			A waits
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`
 			A gets 0=ok
 			B gets 1=ok
@@ -374,9 +376,9 @@ func TestADeletionTakesTheCommitsBeforeItWithIt(t *testing.T) {
 
 func TestCommitsThatWaitShareABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
-		l.hold()
+		l.Hold()
 		var answers []<-chan kmsg.Response
 		k := steps(t, b, ``)
 		for i := range 101 {
@@ -384,25 +386,25 @@ func TestCommitsThatWaitShareABatch(t *testing.T) {
 			answers = append(answers, call(b.ctx, b.c, "A", k.offsetRequest("commit", a, fmt.Sprint("g", i), "", -1)))
 			synctest.Wait()
 		}
-		l.release()
+		l.Release(true)
 		synctest.Wait()
 		for i, ch := range answers {
 			if r := (<-ch).(*kmsg.OffsetCommitResponse); r.Topics[0].Partitions[0].ErrorCode != none {
 				t.Errorf("commit %d: %d", i, r.Topics[0].Partitions[0].ErrorCode)
 			}
 		}
-		if len(l.batches) != 2 {
-			t.Errorf("101 commits in %d batches", len(l.batches))
+		if len(l.Batches) != 2 {
+			t.Errorf("101 commits in %d batches", len(l.Batches))
 		}
 	})
 }
 
 func TestALogThatStandsStillHoldsABoundedNumberOfCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
-		l.hold()
-		s := b.c.all()[0]
+		l.Hold()
+		s := b.c.shards.All()[0]
 		refused := 0
 		for range maxWrites + 10 {
 			s.mu.Lock()
@@ -419,7 +421,7 @@ func TestALogThatStandsStillHoldsABoundedNumberOfCommits(t *testing.T) {
 		if refused != 9 { // one is on its way
 			t.Errorf("%d refused", refused)
 		}
-		l.release()
+		l.Release(true)
 		synctest.Wait()
 		steps(t, b, `A commit orders/0=1 => 0=ok`)
 	})
@@ -427,7 +429,7 @@ func TestALogThatStandsStillHoldsABoundedNumberOfCommits(t *testing.T) {
 
 func TestAGroupDoesNotGrowBeyondItsMaximum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, l := testOptions(), &memLog{}
+		o, l := testOptions(), &shardstest.Log{}
 		o.MaxSize = 2
 		b := newLocal(t, o, l)
 		k := steps(t, b, `
@@ -510,9 +512,9 @@ func TestOffsetsExpire(t *testing.T) {
 	} {
 		t.Run(claim, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &memLog{}
+				l := &shardstest.Log{}
 				k := steps(t, newLocal(t, retention(), l), text)
-				s := k.b.(local).c.all()[0]
+				s := k.b.(local).c.shards.All()[0]
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				diff(t, "log", durable(replayed(t, l)), durable(s.image))
@@ -523,19 +525,19 @@ func TestOffsetsExpire(t *testing.T) {
 
 func TestAnExpiredOffsetThatIsCommittedAgainStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, l := testOptions(), &memLog{}
+		o, l := testOptions(), &shardstest.Log{}
 		o.OffsetsRetention, o.RetentionCheck = time.Hour, 61*time.Minute
 		b := newLocal(t, o, l)
 		k := steps(t, b, `
 			A commit orders/0=1 => 0=ok
 			sleep 3659s
 		`)
-		l.hold()
+		l.Hold()
 		k.more(`
 			A commit orders/0=2
 			sleep 2s
 		`)
-		l.release()
+		l.Release(true)
 		k.more(`
 			A gets 0=ok
 			A fetch => ok 0=2
@@ -545,7 +547,7 @@ func TestAnExpiredOffsetThatIsCommittedAgainStays(t *testing.T) {
 
 func TestDeletedTopicsTakeTheirOffsetsWithThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `
 			A commit orders/0=1 payments/1=1 audit/2=3 => 0=ok 1=ok 2=ok
@@ -583,7 +585,7 @@ func TestATopicMadeAnewHasNoOldOffsets(t *testing.T) {
 		topics := &recreated{testTopics: someTopics}
 		o := testOptions()
 		o.Topics = topics
-		b := newLocal(t, o, &memLog{})
+		b := newLocal(t, o, &shardstest.Log{})
 		k := steps(t, b, `A commit orders/0=1 => 0=ok`)
 		topics.anew = true
 		k.more(`
@@ -600,7 +602,7 @@ func TestATopicMadeAnewHasNoOldOffsets(t *testing.T) {
 
 func TestAClientThatLeavesDoesNotLeaveItsRequestBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newLocal(t, testOptions(), &memLog{})
+		b := newLocal(t, testOptions(), &shardstest.Log{})
 		k := steps(t, b, `A join v=3 => ok gen=1 proto=range leader=A members=A`)
 		ctx, cancel := context.WithCancel(t.Context())
 		ch := call(ctx, b.c, "B", k.joinRequest("B", args{"v": "3"}, "g", ""))
@@ -618,7 +620,7 @@ func TestAClientThatLeavesDoesNotLeaveItsRequestBehind(t *testing.T) {
 
 func TestAGroupThatNobodyJoinsLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		k := steps(t, b, `
 			A join => MEMBER_ID_REQUIRED
@@ -627,11 +629,11 @@ func TestAGroupThatNobodyJoinsLeavesNothing(t *testing.T) {
 			sleep 11s
 			A list => ok not listed
 		`)
-		s := k.b.(local).c.all()[0]
+		s := k.b.(local).c.shards.All()[0]
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if len(s.image.groups) != 0 || l.size() != 0 || len(s.timers) != 1 {
-			t.Errorf("%d groups, %d bytes, %d timers", len(s.image.groups), l.size(), len(s.timers))
+		if len(s.image.groups) != 0 || l.Size() != 0 || len(s.timers) != 1 {
+			t.Errorf("%d groups, %d bytes, %d timers", len(s.image.groups), l.Size(), len(s.timers))
 		}
 	})
 }

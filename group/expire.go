@@ -95,7 +95,7 @@ type DeletedTopic struct {
 // this node leads. It does not wait for that. Offsets committed for a newer topic of the same
 // name are kept.
 func (c *Coordinator) OnTopicsDeleted(topics ...DeletedTopic) {
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		if s.enter() != none {
 			continue
 		}

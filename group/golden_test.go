@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"quorumlog/internal/shards/shardstest"
 	"quorumlog/record"
 )
 
@@ -165,9 +166,9 @@ func FuzzReplay(f *testing.F) {
 			return
 		}
 		c := New(testOptions())
-		s := newShard(c, 0, 1, &memLog{batches: []record.Batch{batch}})
-		s.load()
-		s.resign()
+		s := newShard(c, 0, 1, &shardstest.Log{Batches: []record.Batch{batch}})
+		s.Load()
+		s.Resign()
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -28,7 +29,7 @@ func newImage(l *slog.Logger) *image {
 }
 
 // replay applies a whole log. Whatever it cannot read is skipped and logged.
-func (im *image) replay(l Log, stopped func() bool) error {
+func (im *image) replay(l shards.Log, stopped func() bool) error {
 	return l.Replay(0, func(b record.Batch) bool {
 		im.end = b.NextOffset()
 		im.applyBatch(b)

@@ -18,7 +18,7 @@ func (c *Coordinator) ListGroups(req *kmsg.ListGroupsRequest, resp *kmsg.ListGro
 	if !listed(req.TypesFilter, classicType) {
 		return
 	}
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		switch code := s.enter(); code {
 		case none:
 			resp.Groups = s.list(resp.Groups, req.StatesFilter)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"quorumlog/internal/shards/shardstest"
 	"slices"
 	"strings"
 	"testing"
@@ -109,7 +110,7 @@ func TestRandomScriptsAgainstKafka(t *testing.T) {
 			t.Parallel()
 			lines := randomScript(seed, 60)
 			var ours []string
-			synctest.Test(t, func(t *testing.T) { ours = transcript(t, newLocal(t, testOptions(), &memLog{}), "g", lines) })
+			synctest.Test(t, func(t *testing.T) { ours = transcript(t, newLocal(t, testOptions(), &shardstest.Log{}), "g", lines) })
 			r := &remote{t: t, conns: map[string]*lockedConn{}}
 			defer r.close()
 			r.learnTopics()

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"slices"
 	"sync"
 	"testing"
@@ -33,7 +35,7 @@ func durable(im *image) map[string]string {
 	return out
 }
 
-func replayed(t *testing.T, l Log) *image {
+func replayed(t *testing.T, l shards.Log) *image {
 	im := newImage(slog.New(slog.DiscardHandler))
 	if err := im.replay(l, func() bool { return false }); err != nil {
 		t.Fatal(err)
@@ -189,10 +191,10 @@ func TestWhatIsServedIsWhatTheLogSays(t *testing.T) {
 
 func chaosRun(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	l := &memLog{}
+	l := &shardstest.Log{}
 	failing := rnd.IntN(2) == 0
 	failures := rand.New(rand.NewPCG(seed, 2))
-	l.fail = func(int) error {
+	l.Fail = func(int) error {
 		if failing && failures.IntN(8) == 0 {
 			return errors.New("no quorum")
 		}
@@ -207,13 +209,13 @@ func chaosRun(t *testing.T, seed uint64) {
 	x := &chaos{rnd, c, ctx, map[string]*kmsg.JoinGroupResponse{}, map[string]<-chan kmsg.Response{}, false}
 	for i := range 400 {
 		if rnd.IntN(20) == 0 {
-			l.hold()
+			l.Hold()
 		}
 		x.step()
 		if rnd.IntN(10) == 0 {
-			l.release()
+			l.Release(true)
 			synctest.Wait()
-			s := c.all()[0]
+			s := c.shards.All()[0]
 			s.mu.Lock()
 			diff(t, fmt.Sprint("step ", i), durable(s.image), durable(replayed(t, l)))
 			checkGroups(t, s)
@@ -221,9 +223,7 @@ func chaosRun(t *testing.T, seed uint64) {
 		}
 		if rnd.IntN(60) == 0 { // the leader is lost with whatever is in flight, and comes back
 			c.Resign(0)
-			l.mu.Lock()
-			l.waiting, l.held = nil, false
-			l.mu.Unlock()
+			l.Release(false)
 			c.Lead(0, 2, l)
 			synctest.Wait()
 		}
@@ -231,7 +231,7 @@ func chaosRun(t *testing.T, seed uint64) {
 			t.FailNow()
 		}
 	}
-	l.release()
+	l.Release(true)
 	c.Close()
 	cancel()
 	synctest.Wait()
@@ -239,7 +239,7 @@ func chaosRun(t *testing.T, seed uint64) {
 
 func TestConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		b := newLocal(t, testOptions(), l)
 		var wg sync.WaitGroup
 		for i := range uint64(6) {
@@ -259,7 +259,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		wg.Wait()
 		synctest.Wait()
-		s := b.c.all()[0]
+		s := b.c.shards.All()[0]
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		diff(t, "after", durable(s.image), durable(replayed(t, l)))

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,7 +33,7 @@ func testOptions() Options {
 }
 
 // newLocal must be called in a synctest bubble.
-func newLocal(t *testing.T, o Options, l Log) local {
+func newLocal(t *testing.T, o Options, l shards.Log) local {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := New(o)
 	c.Lead(0, 1, l)
@@ -57,7 +59,7 @@ func TestScenarios(t *testing.T) {
 					if s.delay > 0 {
 						o.InitialRebalanceDelay = s.delay
 					}
-					runScript(t, newLocal(t, o, &memLog{}), s, "g")
+					runScript(t, newLocal(t, o, &shardstest.Log{}), s, "g")
 				})
 			})
 		}

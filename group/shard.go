@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"log/slog"
+	"quorumlog/internal/shards"
 	"sync"
 	"time"
 )
@@ -21,7 +22,7 @@ type shard struct {
 	c         *Coordinator
 	partition int32
 	epoch     int32
-	log       Log
+	log       shards.Log
 	logger    *slog.Logger
 	start     time.Time     // deadlines count from here, on the monotonic clock
 	stop      chan struct{} // closed by resign
@@ -40,7 +41,7 @@ type shard struct {
 	end      int64    // the log's end after the newest committed batch, 0: unknown
 }
 
-func newShard(c *Coordinator, partition, epoch int32, l Log) *shard {
+func newShard(c *Coordinator, partition, epoch int32, l shards.Log) *shard {
 	return &shard{
 		c:         c,
 		partition: partition,
@@ -82,8 +83,8 @@ const (
 	maxReload   = 5 * time.Second
 )
 
-// load replays the log until that succeeds or the shard has resigned.
-func (s *shard) load() {
+// Load replays the log until that succeeds or the shard has resigned.
+func (s *shard) Load() {
 	for pause := firstReload; !s.stopped(); pause = min(2*pause, maxReload) {
 		im := newImage(s.logger)
 		err := im.replay(s.log, s.stopped)
@@ -121,8 +122,8 @@ func (s *shard) activate(im *image) {
 	s.logger.Log(context.Background(), level, "loaded consumer groups", "groups", len(im.groups), "took", s.now())
 }
 
-// resign ends the shard. Whoever waits is sent to look for the new coordinator.
-func (s *shard) resign() {
+// Resign ends the shard. Whoever waits is sent to look for the new coordinator.
+func (s *shard) Resign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == resigned {
@@ -136,7 +137,7 @@ func (s *shard) resign() {
 	abandoned := append(s.inFlight, s.queue...)
 	s.inFlight, s.queue, s.queued = nil, nil, 0
 	for _, w := range abandoned {
-		w.done(ErrNotLeader)
+		w.done(shards.ErrNotLeader)
 	}
 	if s.image != nil {
 		for _, g := range s.image.groups {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -18,7 +19,7 @@ type topicPartition struct {
 type transaction struct {
 	producerID int64
 	epoch      int16
-	append     func(record.Batch) Pending // Log.Append, for this transaction only
+	append     func(record.Batch) shards.Pending // Log.Append, for this transaction only
 }
 
 // openTransaction is the offsets that a transaction commits when its marker is written. Nobody sees
@@ -128,9 +129,7 @@ func (im *image) onlyOpen(g *group, p topicPartition, id TopicID) bool {
 // TransactionEnded is told that a transaction's marker is committed in an offsets partition. It
 // returns when groups know it, or the context has ended.
 func (c *Coordinator) TransactionEnded(ctx context.Context, partition int32) {
-	c.mu.RLock()
-	s := c.shards[partition]
-	c.mu.RUnlock()
+	s := c.shards.Get(partition)
 	if s == nil || s.enter() != none {
 		return // it is read when the log is
 	}
@@ -146,7 +145,7 @@ func (c *Coordinator) TransactionEnded(ctx context.Context, partition int32) {
 // the writer's goroutine.
 func (s *shard) read(limit int64) error {
 	if s.enter() != none {
-		return ErrNotLeader
+		return shards.ErrNotLeader
 	}
 	from := s.end
 	s.mu.Unlock()
@@ -169,7 +168,7 @@ func (s *shard) read(limit int64) error {
 		return err
 	}
 	if s.enter() != none {
-		return ErrNotLeader
+		return shards.ErrNotLeader
 	}
 	defer s.mu.Unlock()
 	if foreign {

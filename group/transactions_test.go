@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"quorumlog/record"
 )
 
@@ -16,7 +18,7 @@ import (
 type ledger struct {
 	t *testing.T
 	c *Coordinator
-	l *memLog
+	l *shardstest.Log
 
 	metadata string // of plain commits
 }
@@ -24,7 +26,7 @@ type ledger struct {
 func transactions(t *testing.T, f func(x *ledger)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l := &memLog{}
+		l := &shardstest.Log{}
 		f(&ledger{t: t, c: newLocal(t, testOptions(), l).c, l: l})
 	})
 }
@@ -237,13 +239,13 @@ func TestGroupsWithOffsetsOfOpenTransactionsStay(t *testing.T) {
 
 func TestOffsetsOfATransactionThatTheLogRefuses(t *testing.T) {
 	transactions(t, func(x *ledger) {
-		for err, want := range map[error]int16{ErrFenced: invalidProducerEpoch, ErrEnded: invalidTxnState, ErrNotLeader: notCoordinator} {
-			x.l.fail = func(int) error { return err }
+		for err, want := range map[error]int16{ErrFenced: invalidProducerEpoch, ErrEnded: invalidTxnState, shards.ErrNotLeader: notCoordinator} {
+			x.l.Fail = func(int) error { return err }
 			if got := x.commit(1, 0, 10); got != want {
 				t.Errorf("%v: %d, want %d", err, got, want)
 			}
 		}
-		x.l.fail = nil
+		x.l.Fail = nil
 		x.wants(0, -1, false)
 	})
 }
@@ -270,7 +272,7 @@ func TestOffsetsOfTransactionsAreTheSameAfterAReplay(t *testing.T) {
 				}
 			}
 			x.c.TransactionEnded(x.t.Context(), 0)
-			s := x.c.shards[0]
+			s := x.c.shards.Get(0)
 			im := replayed(t, x.l)
 			diff(t, fmt.Sprint("seed ", seed), durable(im), durable(s.image))
 			diff(t, fmt.Sprint("open, seed ", seed), openOffsets(im), openOffsets(s.image))
@@ -293,14 +295,14 @@ func openOffsets(im *image) map[string]string {
 
 // compacted is a log as compaction leaves it: of each key the last record that is not of an aborted
 // transaction.
-func compacted(l *memLog) *memLog {
+func compacted(l *shardstest.Log) *shardstest.Log {
 	type place struct{ batch, record int }
 	last := map[string]place{}
 	ends := map[int64][]struct {
 		at     int
 		commit bool
 	}{}
-	for i, b := range l.batches {
+	for i, b := range l.Batches {
 		if m, err := record.ParseMarker(b); b.IsControl() && err == nil {
 			ends[m.ProducerID] = append(ends[m.ProducerID], struct {
 				at     int
@@ -316,7 +318,7 @@ func compacted(l *memLog) *memLog {
 		}
 		return false, true
 	}
-	for i, b := range l.batches {
+	for i, b := range l.Batches {
 		if b.IsControl() {
 			continue
 		}
@@ -330,10 +332,10 @@ func compacted(l *memLog) *memLog {
 			n++
 		}
 	}
-	out := &memLog{next: l.next}
-	for i, b := range l.batches {
+	out := &shardstest.Log{Next: l.Next}
+	for i, b := range l.Batches {
 		if b.IsControl() {
-			out.batches = append(out.batches, b)
+			out.Batches = append(out.Batches, b)
 			continue
 		}
 		_, open := kept(i, b)
@@ -344,7 +346,7 @@ func compacted(l *memLog) *memLog {
 			n++
 		}
 		if keep {
-			out.batches = append(out.batches, b)
+			out.Batches = append(out.Batches, b)
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -15,7 +16,7 @@ const txnCommitTopicID = 6
 // partition (PartitionFor) among its own. It waits until the offsets are in the log; they count once
 // the transaction is committed. A batch goes into the log by append, which sees to it that the
 // transaction is still open then.
-func (c *Coordinator) TxnOffsetCommit(req *kmsg.TxnOffsetCommitRequest, resp *kmsg.TxnOffsetCommitResponse, append func(record.Batch) Pending) (wait func(context.Context)) {
+func (c *Coordinator) TxnOffsetCommit(req *kmsg.TxnOffsetCommitRequest, resp *kmsg.TxnOffsetCommitResponse, append func(record.Batch) shards.Pending) (wait func(context.Context)) {
 	plain, answer := plainCommit(req)
 	finish := func(code int16) {
 		commitError(answer, code)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -133,7 +134,7 @@ func (s *shard) append(records []keyValue, ws []*write) (base int64, err error) 
 		of = ws[0].of
 	}
 	b := buildBatch(records, of)
-	var p Pending
+	var p shards.Pending
 	if of != nil {
 		p = of.append(b)
 	} else {
@@ -142,7 +143,7 @@ func (s *shard) append(records []keyValue, ws []*write) (base int64, err error) 
 	select {
 	case <-p.Done():
 	case <-s.stop:
-		return 0, ErrNotLeader
+		return 0, shards.ErrNotLeader
 	}
 	if err := p.Err(); err != nil {
 		s.logger.Warn("cannot write consumer groups", "records", len(records), "err", err)
@@ -152,7 +153,7 @@ func (s *shard) append(records []keyValue, ws []*write) (base int64, err error) 
 		return 0, err
 	}
 	if s.enter() != none {
-		return 0, ErrNotLeader
+		return 0, shards.ErrNotLeader
 	}
 	defer s.mu.Unlock()
 	s.end = p.Offset() + int64(len(records))

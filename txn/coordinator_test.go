@@ -2,6 +2,8 @@ package txn
 
 import (
 	"errors"
+	"quorumlog/internal/shards"
+	"quorumlog/internal/shards/shardstest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -340,7 +342,7 @@ func TestNothingIsDoneBeforeItIsCommitted(t *testing.T) {
 	run(t, func(n *node) {
 		p := n.producer("a", true)
 		p.add(0)
-		n.log.hold()
+		n.log.Hold()
 		answer := make(chan int16, 1)
 		go func() { answer <- p.finish(true) }()
 		synctest.Wait()
@@ -348,7 +350,7 @@ func TestNothingIsDoneBeforeItIsCommitted(t *testing.T) {
 			t.Error("a commit was told or carried out before it was in the log")
 		}
 		n.Resign(0)
-		n.log.release(false)
+		n.log.Release(false)
 		n.want("commit", <-answer, notCoordinator)
 		n.elect()
 		n.wantState("a", "Ongoing t[0]")
@@ -360,9 +362,9 @@ func TestARecordWhoseFateIsUnknownIsReadAgain(t *testing.T) {
 	run(t, func(n *node) {
 		p := n.producer("a", true)
 		p.add(0)
-		n.log.fail = func(int) error { return errOutcomeUnknown }
+		n.log.Fail = func(int) error { return shardstest.ErrOutcomeUnknown }
 		n.want("commit", p.finish(true), coordinatorNotAvailable)
-		n.log.fail = nil
+		n.log.Fail = nil
 		// It stands in the log; the next record finds it there.
 		n.want("add", p.add(1), notCoordinator)
 		synctest.Wait()
@@ -372,10 +374,10 @@ func TestARecordWhoseFateIsUnknownIsReadAgain(t *testing.T) {
 		}
 	})
 	run(t, func(n *node) {
-		n.log.fail = func(int) error { return errors.New("no") }
+		n.log.Fail = func(int) error { return errors.New("no") }
 		p := &producer{node: n, id: "a", v2: true, sender: n.sender}
 		n.want("init", p.init(), coordinatorNotAvailable)
-		n.log.fail = func(int) error { return ErrTooLarge }
+		n.log.Fail = func(int) error { return shards.ErrTooLarge }
 		n.want("init", p.init(), unknownServerError)
 	})
 }

@@ -6,7 +6,7 @@ import "time"
 // does not wait for that.
 func (c *Coordinator) AbortTimedOut() {
 	now := c.nowMs()
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		if s.enter() != none {
 			continue
 		}
@@ -49,7 +49,7 @@ func (s *shard) abort(id string, who identity) *op {
 // for that.
 func (c *Coordinator) Expire() {
 	before := c.opts.Now().Add(-c.opts.Expiration).UnixMilli()
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		if s.enter() != none {
 			continue
 		}

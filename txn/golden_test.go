@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"quorumlog/internal/shards/shardstest"
 	"quorumlog/record"
 )
 
@@ -102,9 +103,9 @@ func FuzzReplay(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := newShard(c, 0, 1, &memLog{batches: []record.Batch{batch}})
-		s.load()
-		s.resign()
+		s := newShard(c, 0, 1, &shardstest.Log{Batches: []record.Batch{batch}})
+		s.Load()
+		s.Resign()
 	})
 }
 

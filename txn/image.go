@@ -3,6 +3,7 @@ package txn
 import (
 	"log/slog"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -19,8 +20,8 @@ type image struct {
 func newImage(l *slog.Logger) *image { return &image{all: map[string]*transaction{}, logger: l} }
 
 // replay applies a whole log. Whatever it cannot read is skipped and logged.
-func (im *image) replay(l Log, stopped func() bool) error {
-	return l.Replay(func(b record.Batch) bool {
+func (im *image) replay(l shards.Log, stopped func() bool) error {
+	return l.Replay(0, func(b record.Batch) bool {
 		im.end = b.NextOffset()
 		if !b.IsControl() {
 			im.applyBatch(b)

@@ -31,7 +31,7 @@ func (c *Coordinator) ListTransactions(req *kmsg.ListTransactionsRequest, resp *
 			return
 		}
 	}
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		switch code := s.enter(); code {
 		case none:
 			for _, t := range s.image.all {
@@ -74,7 +74,7 @@ func (f *filter) passes(t *transaction) bool {
 // decisions wait for the log.
 func (c *Coordinator) States() (states map[State]int, waiting int) {
 	states = map[State]int{}
-	for _, s := range c.all() {
+	for _, s := range c.shards.All() {
 		if s.enter() != none {
 			continue
 		}

@@ -4,49 +4,20 @@ import (
 	"errors"
 	"fmt"
 
-	"quorumlog/record"
-)
-
-// Log is the partition of __transaction_state that holds a shard's state.
-type Log interface {
-	// Append decides the batch's place in the log in call order and keeps the batch until done.
-	Append(b record.Batch) Pending
-	// Replay yields the committed batches in order, from the start of the log to the high
-	// watermark, until yield returns false. A batch is only read during its call.
-	Replay(yield func(record.Batch) bool) error
-}
-
-// Pending is a batch on its way into the log.
-type Pending interface {
-	// Done is closed when the batch is committed or has failed.
-	Done() <-chan struct{}
-	// Err is nil if the batch was committed. Call it after Done.
-	Err() error
-	// Offset is the committed batch's base offset. Call it after Done with a nil Err.
-	Offset() int64
-}
-
-// Errors that a Log wraps, for the answers that clients get; any other error is answered with
-// COORDINATOR_NOT_AVAILABLE.
-var (
-	// ErrNotLeader means that another node leads the partition, or that this node's disk
-	// failed: NOT_COORDINATOR, upon which clients look for the coordinator again.
-	ErrNotLeader = errors.New("not the leader of the transactions partition")
-	// ErrTooLarge means that the log refuses a batch of this size: UNKNOWN_SERVER_ERROR.
-	ErrTooLarge = errors.New("transaction with too many partitions for the log")
+	"quorumlog/internal/shards"
 )
 
 // errUnexpected means that the log has more batches than the shard knows of.
-var errUnexpected = fmt.Errorf("transaction records from elsewhere in the log: %w", ErrNotLeader)
+var errUnexpected = fmt.Errorf("transaction records from elsewhere in the log: %w", shards.ErrNotLeader)
 
 // appendCode is what a request is answered whose record was not committed.
 func appendCode(err error) int16 {
 	switch {
 	case err == nil:
 		return none
-	case errors.Is(err, ErrNotLeader):
+	case errors.Is(err, shards.ErrNotLeader):
 		return notCoordinator
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, shards.ErrTooLarge):
 		return unknownServerError
 	default:
 		return coordinatorNotAvailable

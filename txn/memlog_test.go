@@ -1,106 +1,16 @@
 package txn
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"quorumlog/internal/shards/shardstest"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"quorumlog/record"
 )
-
-// errOutcomeUnknown is a failure of a batch that is committed nevertheless.
-var errOutcomeUnknown = errors.New("outcome unknown")
-
-// memLog is a log in memory. It commits at once, unless held.
-type memLog struct {
-	mu      sync.Mutex
-	batches []record.Batch
-	next    int64
-	held    bool
-	waiting []*memPending
-	fail    func(n int) error // asked for the n-th append
-	appends int
-}
-
-type memPending struct {
-	batch  record.Batch
-	done   chan struct{}
-	err    error
-	offset int64
-}
-
-func (p *memPending) Done() <-chan struct{} { return p.done }
-func (p *memPending) Err() error            { return p.err }
-func (p *memPending) Offset() int64         { return p.offset }
-
-func (l *memLog) Append(b record.Batch) Pending {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	p := &memPending{batch: b, done: make(chan struct{})}
-	if l.held {
-		l.waiting = append(l.waiting, p)
-		return p
-	}
-	l.settle(p)
-	return p
-}
-
-func (l *memLog) settle(p *memPending) {
-	l.appends++
-	if l.fail != nil {
-		p.err = l.fail(l.appends)
-	}
-	if p.err == nil || errors.Is(p.err, errOutcomeUnknown) {
-		p.offset = l.next
-		b := record.Batch(bytes.Clone(p.batch))
-		b.SetBaseOffset(l.next)
-		l.next = b.NextOffset()
-		l.batches = append(l.batches, b)
-	}
-	close(p.done)
-}
-
-// hold lets batches wait; release settles them, and lose lets them be lost with their leader.
-func (l *memLog) hold() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = true
-}
-
-func (l *memLog) release(keep bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = false
-	for _, p := range l.waiting {
-		if keep {
-			l.settle(p)
-		} else {
-			p.err = ErrNotLeader
-			close(p.done)
-		}
-	}
-	l.waiting = nil
-}
-
-func (l *memLog) Replay(yield func(record.Batch) bool) error {
-	l.mu.Lock()
-	bs := slices.Clone(l.batches)
-	l.mu.Unlock()
-	for _, b := range bs {
-		if !yield(b) {
-			break
-		}
-	}
-	return nil
-}
 
 // memMarkers is the partitions of transactions. Markers are written at once, unless held.
 type memMarkers struct {
@@ -149,7 +59,7 @@ func (m *memMarkers) release() {
 type node struct {
 	*Coordinator
 	t       *testing.T
-	log     *memLog
+	log     *shardstest.Log
 	markers *memMarkers
 	ids     int64
 	term    int32 // of the leadership
@@ -160,7 +70,7 @@ type node struct {
 func run(t *testing.T, f func(n *node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{t: t, log: &memLog{}, markers: &memMarkers{}, ids: 1000, term: 4}
+		n := &node{t: t, log: &shardstest.Log{}, markers: &memMarkers{}, ids: 1000, term: 4}
 		n.Coordinator = New(Options{
 			PartitionFor: func(string) int32 { return 0 },
 			ProducerID:   func(context.Context) (int64, error) { n.ids++; return n.ids, nil },

@@ -169,7 +169,7 @@ func TestEveryTransactionEndsOneWay(t *testing.T) {
 					w.let()
 				case x < 7: // the coordinator dies
 					n.Resign(0)
-					n.log.release(w.rnd.IntN(2) == 0)
+					n.log.Release(w.rnd.IntN(2) == 0)
 					if w.rnd.IntN(2) == 0 {
 						w.let()
 					}
@@ -259,7 +259,7 @@ func (c *client) end(w *world, commit bool) {
 func (c *client) finishThrough(w *world, i identity, commit bool) (code int16) {
 	dies, keep := w.rnd.IntN(5) == 0, w.rnd.IntN(2) == 0
 	if dies {
-		c.log.hold()
+		c.log.Hold()
 	}
 	done := make(chan struct{})
 	go func() {
@@ -269,7 +269,7 @@ func (c *client) finishThrough(w *world, i identity, commit bool) (code int16) {
 	if dies {
 		synctest.Wait()
 		c.Resign(0)
-		c.log.release(keep)
+		c.log.Release(keep)
 		c.elect()
 	}
 	<-done

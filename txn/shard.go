@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -23,7 +24,7 @@ type shard struct {
 	c         *Coordinator
 	partition int32
 	epoch     int32 // Raft term: the coordinator epoch that markers carry
-	log       Log
+	log       shards.Log
 	logger    *slog.Logger
 	life      context.Context // ends with resign
 	end       context.CancelFunc
@@ -41,7 +42,7 @@ type shard struct {
 	next     int64 // the log's end after the newest committed batch
 }
 
-func newShard(c *Coordinator, partition, epoch int32, l Log) *shard {
+func newShard(c *Coordinator, partition, epoch int32, l shards.Log) *shard {
 	s := &shard{
 		c: c, partition: partition, epoch: epoch, log: l,
 		logger: c.opts.Logger.With("partition", partition, "epoch", epoch),
@@ -72,8 +73,8 @@ const (
 	maxReload   = 5 * time.Second
 )
 
-// load replays the log until that succeeds or the shard has resigned.
-func (s *shard) load() {
+// Load replays the log until that succeeds or the shard has resigned.
+func (s *shard) Load() {
 	stopped := func() bool { return s.life.Err() != nil }
 	for pause := firstReload; !stopped(); pause = min(2*pause, maxReload) {
 		im := newImage(s.logger)
@@ -108,8 +109,8 @@ func (s *shard) activate(im *image) {
 	}
 }
 
-// resign ends the shard. Whoever waits is sent to look for the new coordinator.
-func (s *shard) resign() {
+// Resign ends the shard. Whoever waits is sent to look for the new coordinator.
+func (s *shard) Resign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == resigned {

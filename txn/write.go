@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"quorumlog/internal/shards"
 	"quorumlog/record"
 )
 
@@ -130,14 +131,14 @@ func (s *shard) append(records []keyValue) error {
 	select {
 	case <-p.Done():
 	case <-s.life.Done():
-		return ErrNotLeader
+		return shards.ErrNotLeader
 	}
 	if err := p.Err(); err != nil {
 		s.logger.Warn("cannot write transactions", "records", len(records), "err", err)
 		return err
 	}
 	if s.enter() != none {
-		return ErrNotLeader
+		return shards.ErrNotLeader
 	}
 	defer s.mu.Unlock()
 	if p.Offset() != s.next {
