@@ -29,6 +29,7 @@ func startServer(t testing.TB, cfg Config) (*Server, string) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		s.Shutdown(ctx)
+		s.running.Wait() // what it still does must not count for the next test
 		if err := <-served; !errors.Is(err, ErrServerClosed) {
 			t.Errorf("Serve returned %v", err)
 		}
