@@ -24,6 +24,14 @@ const (
 	electionShare = time.Millisecond
 )
 
+// foundingSteps is how many of them the voters of a group that never had a leader leave the first
+// one, which may have many to open before this: where they did not, half of a thousand new groups
+// elected twice.
+const foundingSteps = 8
+
+// foundingTerm is the term of such a group.
+const foundingTerm = 1
+
 // maxElectionStep bounds what slow elections make of it.
 const maxElectionStep = 500 * time.Millisecond
 
@@ -87,9 +95,13 @@ func (e *elector) plan(c *contender, later int) {
 		e.elected(c)
 		return
 	}
+	steps := rank + later
+	if c.term() == foundingTerm {
+		steps = rank * foundingSteps
+	}
 	e.mu.Lock()
 	if a := e.due[c]; !e.out && (a == nil || a.there != there) {
-		e.due[c] = &attempt{from: time.Now(), steps: float64(rank + later), there: there}
+		e.due[c] = &attempt{from: time.Now(), steps: float64(steps), there: there}
 	}
 	e.mu.Unlock()
 	select {

@@ -106,6 +106,32 @@ func TestTheNextSurvivorStandsWhereTheFirstCannotWin(t *testing.T) {
 	})
 }
 
+func TestANewGroupIsLeftToItsFirstVoter(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 1, 2, 3)
+		e.leader, e.term = -1, foundingTerm
+		e.elect[2].check(e.groups[2]) // the first voter has others to open before
+		e.elect[3].check(e.groups[3])
+		time.Sleep(foundingSteps*electionStep - time.Millisecond)
+		e.expect(t, -1)
+		e.elect[1].check(e.groups[1])
+		e.expect(t, 1, 1)
+		time.Sleep(time.Minute)
+		e.expect(t, 1, 1)
+	})
+}
+
+func TestANewGroupThatItsFirstVoterDoesNotOpenIsTheNextOnes(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElection(ctx, 1, 2, 3)
+		e.leader, e.term = -1, foundingTerm
+		e.elect[2].check(e.groups[2])
+		e.elect[3].check(e.groups[3])
+		time.Sleep(foundingSteps * electionStep)
+		e.expect(t, 2, 2)
+	})
+}
+
 func TestAnElectionAmongManyGetsMoreTime(t *testing.T) {
 	elections(t, func(t *testing.T, ctx context.Context) {
 		e := newElection(ctx, 3)
