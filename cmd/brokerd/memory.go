@@ -3,7 +3,9 @@ package main
 import (
 	"log/slog"
 	"math"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
 
@@ -12,8 +14,14 @@ import (
 
 // garbagePercent is how much garbage may lie beside what is in use before it is collected. Much of
 // what is in use are requests, which are cheap to collect around and dear to keep: half of Go's
-// default saves a third of the memory.
-const garbagePercent = 50
+// default saves a third of the memory. garbageLeast, in bytes, may lie there in any case: where
+// little is in use, collections would follow one another, each at the price of a look at every
+// goroutine's stack.
+const (
+	garbagePercent = 50
+	garbageLeast   = 16 << 20
+	garbageHighest = 400 // percent: what an empty heap begins with, which makes garbageLeast of it
+)
 
 // memoryShare is how much of the memory that a container or a unit may use is Go's: the rest is for
 // the kernel's buffers of connections and for what is mapped.
@@ -21,9 +29,41 @@ const memoryShare = 0.85
 
 // boundGarbage sets that, unless the environment says otherwise (GOGC).
 func boundGarbage(env []string) {
-	if !isSet(env, "GOGC") {
-		debug.SetGCPercent(garbagePercent)
+	if isSet(env, "GOGC") {
+		return
 	}
+	debug.SetGCPercent(garbageHighest)
+	adjustAfterCollection(garbageHighest)
+}
+
+// adjustAfterCollection has the percentage follow what is in use: it is worked out anew after each
+// collection, of which it learns as one takes the sentinel.
+func adjustAfterCollection(now int) {
+	sentinel := new(*byte)
+	runtime.AddCleanup(sentinel, func(now int) {
+		percent := garbageFor(inUse())
+		if percent != now {
+			debug.SetGCPercent(percent)
+		}
+		adjustAfterCollection(percent)
+	}, now)
+}
+
+// garbageFor is the percentage of what is in use, in bytes, that may be garbage.
+func garbageFor(inUse uint64) int {
+	return int(min(max(100*garbageLeast/max(inUse, 1), garbagePercent), garbageHighest))
+}
+
+// inUse is what the percentage is of, in bytes, as the last collection found it.
+func inUse() (bytes uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			bytes += s.Value.Uint64()
+		}
+	}
+	return bytes
 }
 
 // boundMemory makes Go collect harder before the limit of the process's cgroup (version 1 or 2) is

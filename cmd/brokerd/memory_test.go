@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"log/slog"
 	"math"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -39,4 +42,37 @@ func TestTheMemoryLimitIsTheCgroupsShareUnlessTheEnvironmentSaysOtherwise(t *tes
 			}
 		})
 	}
+}
+
+func TestGarbageIsHalfOfWhatIsInUseAndAtLeastSoMuch(t *testing.T) {
+	for inUse, want := range map[uint64]int{
+		0: garbageHighest, 1 << 20: garbageHighest, 4 << 20: 400, 8 << 20: 200, 16 << 20: 100, 32 << 20: garbagePercent, 1 << 40: garbagePercent,
+	} {
+		if got := garbageFor(inUse); got != want {
+			t.Errorf("%d %% garbage with %d bytes in use, want %d", got, inUse, want)
+		}
+	}
+}
+
+func TestThePercentageFollowsWhatIsInUse(t *testing.T) {
+	was := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(was) })
+	boundGarbage(nil)
+	if got := percentNow(); got != garbageHighest {
+		t.Fatalf("%d %% at the beginning, want %d", got, garbageHighest)
+	}
+	held := make([]byte, 256<<20)
+	for deadline := time.Now().Add(10 * time.Second); percentNow() != garbagePercent; runtime.Gosched() {
+		runtime.GC()
+		if time.Now().After(deadline) {
+			t.Fatalf("still %d %% with 256 MiB in use, want %d", percentNow(), garbagePercent)
+		}
+	}
+	runtime.KeepAlive(held)
+}
+
+func percentNow() int {
+	s := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(s)
+	return int(s[0].Value.Uint64())
 }

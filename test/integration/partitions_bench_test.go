@@ -67,7 +67,7 @@ func mostAnonymous(b *testing.B, c *brokertest.Cluster) (most int64) {
 // awaitLeaders returns when a node that runs names a leader for every partition, none of which is a node that is gone.
 func awaitLeaders(b *testing.B, c *brokertest.Cluster, topic string, partitions int, gone ...int32) {
 	adm := kadm.NewClient(client(b, c.Node(3)))
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) { // asking costs the nodes too
 		m, err := adm.Metadata(b.Context(), topic)
 		led := 0
 		if err == nil {
