@@ -69,7 +69,7 @@ type Timing struct {
 // Limits holds bounds, for each peer; zero means the default in parentheses.
 type Limits struct {
 	Frame  int // bytes (128 MiB)
-	Window int // bytes of requests without an answer, and of answers that wait (8 MiB)
+	Window int // bytes of requests without an answer, and of answers that wait (4 MiB)
 	Bulk   int // bulk connections that peers have opened, in all (64)
 }
 
@@ -97,7 +97,7 @@ func (t Timing) withDefaults() Timing {
 }
 
 func (l Limits) withDefaults() Limits {
-	return Limits{Frame: or(l.Frame, 128<<20), Window: or(l.Window, 8<<20), Bulk: or(l.Bulk, 64)}
+	return Limits{Frame: or(l.Frame, 128<<20), Window: or(l.Window, 4<<20), Bulk: or(l.Bulk, 64)}
 }
 
 // Peers is this node's end of all connections. It is a replication.Route and SegmentRoute.
