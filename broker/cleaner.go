@@ -31,6 +31,7 @@ func (b *Broker) cleanLoop() {
 	if !b.settings.Bool("log.cleaner.enable") {
 		return
 	}
+	inBackground()
 	c := &b.cleaner
 	c.b, c.failed = b, map[replicaKey]time.Time{}
 	for b.ctx.Err() == nil {

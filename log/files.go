@@ -21,6 +21,8 @@ type Files struct {
 	max  int
 	open *list.List // of *handle, newest or recently spared first
 
+	vacating vacating
+
 	allocate       func(f *os.File, off, n int64) error // a test may run out of space
 	smallIndexData int64                                // a test may have no index in memory
 }

@@ -23,10 +23,12 @@ func (l *Log) Retain(r Retention, committed int64) (freed int64, err error) {
 	doomed, err := l.unlist(r, committed)
 	for _, s := range doomed {
 		freed += s.size.Load()
+		space := s.space()
 		// From the first one on, each durably, so that a crash never leaves a gap.
 		if e := errors.Join(s.remove(), durable.Dir(l.dir)); e != nil && err == nil {
 			err = e
 		}
+		l.opts.Files.vacating.vacate(space)
 	}
 	return freed, err
 }

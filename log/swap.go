@@ -75,14 +75,15 @@ func (c *compactor) swap(group []*segment, w *stagedSegment) error {
 	l := c.log
 	l.swapping.Lock()
 	defer l.swapping.Unlock()
-	held, err := group[0].acquire() // so that the old file does not go while others wait
-	if err != nil {
-		return err
+	var space []*os.File // of the old files, which does not go while others wait
+	defer func() { l.opts.Files.vacating.vacate(space) }()
+	for _, s := range group {
+		space = append(space, s.space()...)
 	}
-	defer held.free()
 	l.checkpointMu.Lock()
 	l.mu.Lock()
-	if err = l.replaceable(group); err == nil {
+	err := l.replaceable(group)
+	if err == nil {
 		err = c.exchange(group, w.seg)
 	}
 	l.mu.Unlock()
@@ -103,6 +104,9 @@ func (c *compactor) swap(group []*segment, w *stagedSegment) error {
 		if err := s.remove(); err != nil {
 			return err
 		}
+	}
+	if len(group) > 1 {
+		return durable.Dir(l.dir)
 	}
 	return nil
 }

@@ -394,7 +394,7 @@ func (p *Partition) Remove() error {
 	}
 	doomedToo, err := besides(p.config.Dir)
 	for _, path := range append(doomedToo, doomed) {
-		err = errors.Join(err, os.RemoveAll(path))
+		err = errors.Join(err, p.node.Files.RemoveAll(path))
 	}
 	if err != nil {
 		return fmt.Errorf("remove partition: %w", err)
