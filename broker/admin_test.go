@@ -140,7 +140,7 @@ func TestANodeThatWaitsForVotersIsAliveAndSaysForWhom(t *testing.T) {
 func TestManyFailedReplicasDoNotHideThoseThatAreBeingOpened(t *testing.T) {
 	b := startBroker(t, nil)
 	for i := range int32(3 * maxReasons) {
-		x := &replica{key: replicaKey{cluster.TopicID{1}, i}, topic: "t"}
+		x := &replica{key: replicaKey{cluster.TopicID{1}, i}, topic: "t", removed: true} // so that the broker does not open it
 		if i > 0 {
 			x.err = errors.New("damaged")
 		}

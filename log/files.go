@@ -19,7 +19,8 @@ import (
 type Files struct {
 	mu   sync.Mutex
 	max  int
-	open *list.List // of *handle, newest or recently spared first
+	open *list.List  // of *handle, newest or recently spared first
+	full atomic.Bool // more are open than that: all were in use when the last one was opened
 
 	vacating vacating
 
@@ -137,10 +138,13 @@ func (f *fileSlot) hold(h *handle) (full bool) {
 func (f *fileSlot) release(h *handle) {
 	f.mu.Lock()
 	h.refs--
-	last := h.refs == 0
+	last, idle := h.refs == 0, h.refs == 1
 	f.mu.Unlock()
-	if last {
+	switch {
+	case last:
 		h.close()
+	case idle && f.cache.full.Load():
+		f.closeIdle(h)
 	}
 }
 
@@ -208,14 +212,22 @@ func (c *Files) add(h *handle) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h.elem = c.open.PushFront(h)
-	return c.open.Len() > c.max
+	return c.count()
 }
 
 func (c *Files) remove(h *handle) {
 	c.mu.Lock()
 	c.open.Remove(h.elem)
 	h.elem = nil
+	c.count()
 	c.mu.Unlock()
+}
+
+// count notes whether too many are open; the caller holds mu.
+func (c *Files) count() (full bool) {
+	full = c.open.Len() > c.max
+	c.full.Store(full)
+	return full
 }
 
 func (c *Files) spare(h *handle) {

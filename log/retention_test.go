@@ -209,3 +209,29 @@ func TestReadersRaceWithTheWriter(t *testing.T) {
 	}
 	fail(m.verify(l))
 }
+
+func TestSegmentsThatWereAllInUseAreClosedWhenTheyAreLetGo(t *testing.T) {
+	st := store(t, 20)
+	o := testOptions()
+	o.Files = NewFiles(1)
+	l := mustOpen(t, st.dir, o)
+	defer l.Close()
+	segs := l.list()
+	var held []*handle
+	for _, s := range segs[:3] {
+		h, err := s.acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, h)
+	}
+	if n := o.Files.Open(); n < 3 {
+		t.Fatalf("%d segments open, 3 are in use", n)
+	}
+	for _, h := range held {
+		h.free()
+	}
+	if n := o.Files.Open(); n > 1 {
+		t.Errorf("%d segments open", n)
+	}
+}
