@@ -421,9 +421,17 @@ func (c *changes) verifyTimes() error {
 }
 
 func (c *changes) verifyInspect() error {
+	indexes, err := CheckAborted(c.dir)
+	if err != nil {
+		return err
+	}
 	seq, errf := Inspect(c.dir)
 	for s := range seq {
+		indexes.See(s)
 		if s.Kind == KindSegment {
+			if !s.Batch.ValidCRC() {
+				return fmt.Errorf("the header of %s is not shown as it is", s.Path)
+			}
 			continue
 		}
 		want := c.m.entries[s.Index-1]
@@ -431,7 +439,11 @@ func (c *changes) verifyInspect() error {
 			return fmt.Errorf("inspected entry %d is %v at offset %d, want %v", s.Index, s.Kind, s.Batch.BaseOffset(), want.Kind)
 		}
 	}
-	return errf()
+	damaged, err := indexes.Damaged()
+	if len(damaged) > 0 {
+		err = errors.Join(err, damaged[0])
+	}
+	return errors.Join(errf(), err)
 }
 
 // reopen opens the log again, as after a crash.

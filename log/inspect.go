@@ -166,7 +166,8 @@ func (in *inspector) header() (bool, error) {
 	if len(b) < segmentHeaderSize || !ok {
 		return false, in.problem("no segment header")
 	}
-	hdr, err := decodeHeader(b[:segmentHeaderSize], base)
+	b = slices.Clone(b[:segmentHeaderSize]) // more is read before it is shown
+	hdr, err := decodeHeader(b, base)
 	if err != nil {
 		return false, in.problem(err.Error())
 	}
@@ -180,7 +181,7 @@ func (in *inspector) header() (bool, error) {
 			return false, err
 		}
 	}
-	return in.yield(Stored{Path: in.path, Index: hdr.baseIndex, Kind: KindSegment, Batch: b[:segmentHeaderSize]}), nil
+	return in.yield(Stored{Path: in.path, Index: hdr.baseIndex, Kind: KindSegment, Batch: b}), nil
 }
 
 // read returns the batch at the current position as far as the file holds it.

@@ -38,46 +38,62 @@ var (
 	ErrCompactedDamage = errors.New("the damage is in a compacted segment, or right behind one")
 )
 
-// FindCut reads the log in dir and finds where to cut it; nil where nothing has to be cut. Nothing
-// is changed. Nobody else may have the log open.
-func FindCut(dir string) (*Cut, error) {
-	c, err := readCheckpoint(dir)
-	if err != nil && !errors.Is(err, errCheckpoint) {
-		return nil, err
+// FindCut reads the log in dir and finds where to cut it, nil where nothing has to be cut, and which
+// indexes of aborted transactions are damaged before that. Nothing is changed. Nobody else may have the
+// log open.
+func FindCut(dir string) (*Cut, []*DamagedAborted, error) {
+	indexes, err := CheckAborted(dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	cut := &Cut{dir: dir, checkpoint: c}
-	batches, ended := Inspect(dir)
+	cut := &Cut{dir: dir, checkpoint: indexes.checkpoint}
+	needed, err := cut.find(indexes)
+	if err != nil {
+		return nil, nil, err
+	}
+	damaged, err := indexes.Damaged()
+	if err != nil || !needed {
+		return nil, damaged, err
+	}
+	if cut.Path == "" {
+		return nil, nil, fmt.Errorf("%s: %w", cut.Problem, ErrNothingWhole)
+	}
+	damaged = slices.DeleteFunc(damaged, func(d *DamagedAborted) bool { return d.Path >= abortedPath(cut.Path) }) // they go
+	return cut, damaged, cut.measure()
+}
+
+// find reads the log up to the first thing that is wrong, and reports whether there is any.
+func (c *Cut) find(indexes *AbortedCheck) (bool, error) {
+	batches, ended := Inspect(c.dir)
 	for s := range batches {
-		cut.Path, cut.Size = s.Path, s.Position+int64(len(s.Batch))
+		indexes.See(s)
+		c.Path, c.Size = s.Path, s.Position+int64(len(s.Batch))
 		if s.Kind == KindSegment {
 			hdr, err := parseSegmentHeader(s.Batch)
 			if err != nil {
-				return nil, err
+				return false, err
 			}
 			// What compaction removed at the end of the file before is only seen here.
-			cut.LastEntry, cut.term, cut.EndOffset = s.Index-1, hdr.prevTerm, s.Batch.BaseOffset()
+			c.LastEntry, c.term, c.EndOffset = s.Index-1, hdr.prevTerm, s.Batch.BaseOffset()
 			continue
 		}
-		cut.LastEntry, cut.term = s.Index, uint64(s.Batch.LeaderEpoch())
+		c.LastEntry, c.term = s.Index, uint64(s.Batch.LeaderEpoch())
 		if s.Kind == KindData {
-			cut.EndOffset = s.Batch.NextOffset()
+			c.EndOffset = s.Batch.NextOffset()
 		}
 	}
 	var wrong *Problem
-	switch err := ended(); {
+	switch k, err := c.checkpoint, ended(); {
 	case errors.As(err, &wrong):
-		cut.Problem = wrong.Error()
+		c.Problem = wrong.Error()
 	case err != nil:
-		return nil, err
-	case c != nil && cut.LastEntry < c.Index:
-		cut.Problem = fmt.Sprintf("%s ends at entry %d, but entries up to %d were committed", dir, cut.LastEntry, c.Index)
+		return false, err
+	case k != nil && c.LastEntry < k.Index:
+		c.Problem = fmt.Sprintf("%s ends at entry %d, but entries up to %d were committed", c.dir, c.LastEntry, k.Index)
 	default:
-		return nil, nil
+		return false, nil
 	}
-	if cut.Path == "" {
-		return nil, fmt.Errorf("%s: %w", cut.Problem, ErrNothingWhole)
-	}
-	return cut, cut.measure()
+	return true, nil
 }
 
 // measure adds what goes.

@@ -39,7 +39,7 @@ func TestACutLogOpensWithWhatWasWholeBeforeTheDamage(t *testing.T) {
 		}
 	}
 	flip(t, paths[1], at)
-	cut, err := FindCut(st.dir)
+	cut, _, err := FindCut(st.dir)
 	if err != nil || cut == nil {
 		t.Fatalf("%+v, %v", cut, err)
 	}
@@ -81,7 +81,7 @@ func TestALogThatEndsBeforeItsCheckpointIsCutToWhatThereIs(t *testing.T) {
 	if _, _, err := Open(st.dir, testOptions()); !errors.Is(err, ErrCorrupt) {
 		t.Fatalf("open: %v", err)
 	}
-	cut, err := FindCut(st.dir)
+	cut, _, err := FindCut(st.dir)
 	if err != nil || cut == nil || cut.Bytes != 0 || len(cut.Dropped) != 0 || cut.Known <= cut.EndOffset {
 		t.Fatalf("cut %+v, %v", cut, err)
 	}
@@ -97,12 +97,12 @@ func TestALogThatEndsBeforeItsCheckpointIsCutToWhatThereIs(t *testing.T) {
 
 func TestAWholeLogIsNotCut(t *testing.T) {
 	st := store(t, 20)
-	if cut, err := FindCut(st.dir); cut != nil || err != nil {
-		t.Errorf("cut %+v, %v", cut, err)
+	if cut, damaged, err := FindCut(st.dir); cut != nil || len(damaged) > 0 || err != nil {
+		t.Errorf("cut %+v, %v, %v", cut, damaged, err)
 	}
 	paths, _ := segmentPaths(st.dir)
 	flip(t, paths[0], 0)
-	if _, err := FindCut(st.dir); !errors.Is(err, ErrNothingWhole) {
+	if _, _, err := FindCut(st.dir); !errors.Is(err, ErrNothingWhole) {
 		t.Errorf("nothing whole: %v", err)
 	}
 }

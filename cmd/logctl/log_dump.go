@@ -40,6 +40,16 @@ type dumpedBatch struct {
 	Error         string         `json:"error,omitempty"`
 }
 
+// dumpedAborted is a line of the JSON of "log dump --aborted".
+type dumpedAborted struct {
+	File             string `json:"file"`
+	Position         int64  `json:"position"`
+	ProducerID       int64  `json:"producer_id"`
+	FirstOffset      int64  `json:"first_offset"`
+	LastOffset       int64  `json:"last_offset"`        // of the marker
+	LastStableOffset int64  `json:"last_stable_offset"` // when the marker was applied
+}
+
 type dumpedRecord struct {
 	Offset        int64             `json:"offset"`
 	Timestamp     int64             `json:"timestamp"`
@@ -54,6 +64,7 @@ type logDump struct {
 	*app
 	records bool
 	all     bool
+	aborted bool
 	from    int64
 	limit   int64
 }
@@ -64,15 +75,20 @@ func newLogDump(a *app) *cobra.Command {
 		Use:   "dump PATH…",
 		Short: "Show the batches in segment files",
 		Long: `Show the batches in segment files (*.log), or in all that are below a directory. The broker may
-run. Batches without offsets, which are the log's own, are shown with --all.
+run. Batches without offsets, which are the log's own, are shown with --all. With --aborted the indexes
+of aborted transactions (*.txn) are shown instead: each transaction's offsets in its segment.
 
-With -o json each batch is an object on a line.`,
+With -o json each batch, or transaction, is an object on a line.`,
 		Example: `  logctl log dump data/topics/orders-*/0
-  logctl log dump 00000000000000000000.log --records --from 1200 -n 10 -o json`,
+  logctl log dump 00000000000000000000.log --records --from 1200 -n 10 -o json
+  logctl log dump data/topics/orders-*/0 --aborted`,
 		Args: arguments(1, -1),
 		RunE: func(c *cobra.Command, paths []string) error {
 			if d.format == render.AsYAML {
 				return usage("log dump writes text or, with -o json, an object a line; not yaml")
+			}
+			if d.aborted && (d.records || d.all) {
+				return usage("--aborted shows no batches, so neither --records nor --all goes with it")
 			}
 			return d.run(c.Context(), paths)
 		},
@@ -80,6 +96,7 @@ With -o json each batch is an object on a line.`,
 	f := c.Flags()
 	f.BoolVar(&d.records, "records", false, "show the records in each batch")
 	f.BoolVar(&d.all, "all", false, "show batches without offsets too")
+	f.BoolVar(&d.aborted, "aborted", false, "show which transactions were aborted, by the segments' indexes")
 	f.Int64Var(&d.from, "from", 0, "begin at the batch that holds this offset")
 	f.Int64VarP(&d.limit, "number", "n", 0, "stop after this many batches of each partition")
 	return c
@@ -93,7 +110,11 @@ func (d *logDump) run(ctx context.Context, paths []string) error {
 	out := bufio.NewWriter(d.out)
 	var damaged []*failure
 	for _, path := range found {
-		err := d.partition(ctx, out, path)
+		show := d.partition
+		if d.aborted {
+			show = d.abortedOf
+		}
+		err := show(ctx, out, path)
 		var problem *log.Problem
 		if errors.As(err, &problem) {
 			damaged = append(damaged, refused("%v", problem))
@@ -132,6 +153,40 @@ func (d *logDump) partition(ctx context.Context, out *bufio.Writer, path string)
 		}
 	}
 	return ended()
+}
+
+// abortedOf shows a partition's aborted transactions.
+func (d *logDump) abortedOf(ctx context.Context, out *bufio.Writer, path string) error {
+	records, ended := log.InspectAborted(path)
+	shown, file := int64(0), ""
+	for a := range records {
+		if a.Last < d.from {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := d.writeAborted(out, a, &file); err != nil {
+			return err
+		}
+		if shown++; shown == d.limit {
+			break
+		}
+	}
+	return ended()
+}
+
+// writeAborted shows one; file is the file that was last named.
+func (d *logDump) writeAborted(out *bufio.Writer, a log.StoredAborted, file *string) error {
+	if d.format == render.AsJSON {
+		return json.NewEncoder(out).Encode(dumpedAborted{a.Path, a.Position, a.ProducerID, a.First, a.Last, a.Stable})
+	}
+	if a.Path != *file {
+		*file = a.Path
+		fmt.Fprintln(out, a.Path)
+	}
+	_, err := fmt.Fprintf(out, "  @%d  producer %d  offsets %d-%d  last stable offset %d\n", a.Position, a.ProducerID, a.First, a.Last, a.Stable)
+	return err
 }
 
 func describeBatch(s log.Stored, records bool) dumpedBatch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"quorumlog/cmd/logctl/internal/local"
@@ -19,14 +20,22 @@ import (
 type repairedPartition struct {
 	Path      string   `json:"path"`
 	Problem   string   `json:"problem"`
-	File      string   `json:"file"`       // that becomes the last
+	Action    string   `json:"action"`     // "cut", or "rebuild" an index of aborted transactions
+	File      string   `json:"file"`       // that becomes the last, or is made anew
 	Size      int64    `json:"size"`       // bytes that stay of it
 	Bytes     int64    `json:"bytes"`      // that go of it
 	Dropped   []string `json:"dropped"`    // files that go whole
 	EndOffset int64    `json:"end_offset"` // from then on
 	Lost      int64    `json:"lost"`       // offsets that go, as far as anything tells
 	Done      bool     `json:"done"`       // false: a plan
+
+	do func() error
 }
+
+const (
+	repairCut     = "cut"
+	repairRebuild = "rebuild"
+)
 
 type logRepair struct {
 	*app
@@ -41,18 +50,16 @@ func newLogRepair(a *app) *cobra.Command {
 		Long: `Find the first damage in partitions below a directory, such as a broker's --data-dir, and end their
 logs before it. What would go is shown: which file is cut at which byte, which files go whole, which
 offsets are lost. Nothing is changed without --yes; then what goes is set aside beside the log, in files
-whose names end in .cut-TIME, and nothing is deleted. After an interruption, run it again.
+whose names end in .cut-TIME, and nothing is deleted. After an interruption, run it again. Damaged indexes
+of aborted transactions (*.txn) are made anew from the batches, by which nothing is lost.
 
-This is for a partition of which there is no other replica. One that has others is rebuilt from them
+A cut is for a partition of which there is no other replica. One that has others is rebuilt from them
 without loss: move its directory away while the broker is stopped. A replica that was cut has forgotten
 what it acknowledged, so --only-replica must say that it is the only one. The broker must be stopped.`,
 		Example: `  logctl log repair data
   logctl log repair data/topics/orders-*/0 --only-replica --yes`,
 		Args: arguments(1, -1),
 		RunE: func(c *cobra.Command, paths []string) error {
-			if r.yes && !r.only {
-				return usage("a replica that is cut forgets what it acknowledged; where the partition has others, move the directory away instead and let the broker rebuild it, and where it has none say so with --only-replica")
-			}
 			return r.run(c.Context(), paths)
 		},
 	}
@@ -76,7 +83,6 @@ func (r *logRepair) run(ctx context.Context, paths []string) error {
 		return err
 	}
 	results := []repairedPartition{}
-	var cuts []*log.Cut
 	progress := r.progress()
 	for i, path := range found {
 		progress.Set(int64(i), int64(len(found)), fmt.Sprintf("%d of %s ", i, render.Plural(int64(len(found)), "partition")))
@@ -84,7 +90,7 @@ func (r *logRepair) run(ctx context.Context, paths []string) error {
 			progress.Done()
 			return usage("%s is a file; name its directory, for what follows it goes too", path)
 		}
-		cut, err := log.FindCut(path)
+		cut, indexes, err := log.FindCut(path)
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -98,33 +104,41 @@ func (r *logRepair) run(ctx context.Context, paths []string) error {
 		case err != nil:
 			progress.Done()
 			return fmt.Errorf("cannot read the log: %w", err)
-		case cut != nil:
-			cuts = append(cuts, cut)
+		}
+		if cut != nil {
 			results = append(results, repairedPartition{
-				Path: path, Problem: cut.Problem, File: cut.Path, Size: cut.Size, Bytes: cut.Bytes, Dropped: append([]string{}, cut.Dropped...),
-				EndOffset: cut.EndOffset, Lost: cut.Known - cut.EndOffset,
+				Path: path, Problem: cut.Problem, Action: repairCut, File: cut.Path, Size: cut.Size, Bytes: cut.Bytes,
+				Dropped: append([]string{}, cut.Dropped...), EndOffset: cut.EndOffset, Lost: cut.Known - cut.EndOffset,
+				do: func() error { return cut.Make(fmt.Sprint(r.now().UnixMilli())) },
 			})
+		}
+		for _, d := range indexes {
+			results = append(results, repairedPartition{Path: path, Problem: d.Error(), Action: repairRebuild, File: d.Path, Dropped: []string{}, do: d.Rebuild})
 		}
 	}
 	progress.Done()
-	return r.finish(ctx, results, cuts, len(found))
+	return r.finish(ctx, results, len(found))
 }
 
-// finish makes the cuts, or shows them.
-func (r *logRepair) finish(ctx context.Context, results []repairedPartition, cuts []*log.Cut, checked int) error {
-	if len(cuts) == 0 {
+// finish does the repairs, or shows them.
+func (r *logRepair) finish(ctx context.Context, results []repairedPartition, checked int) error {
+	if len(results) == 0 {
 		r.note("Nothing is damaged in %s.", render.Plural(int64(checked), "partition"))
 		if r.format == render.AsTable {
 			return nil
 		}
 		return r.print(results)
 	}
+	cuts := slices.ContainsFunc(results, func(x repairedPartition) bool { return x.Action == repairCut })
+	if r.yes && cuts && !r.only {
+		return usage("a replica that is cut forgets what it acknowledged; where the partition has others, move the directory away instead and let the broker rebuild it, and where it has none say so with --only-replica")
+	}
 	var failed error
-	for i, cut := range cuts {
+	for i := range results {
 		if !r.yes || failed != nil || ctx.Err() != nil {
 			break
 		}
-		if failed = cut.Make(fmt.Sprint(r.now().UnixMilli())); failed == nil {
+		if failed = results[i].do(); failed == nil {
 			results[i].Done = true
 		}
 	}
@@ -137,26 +151,42 @@ func (r *logRepair) finish(ctx context.Context, results []repairedPartition, cut
 	}
 	switch {
 	case failed != nil:
-		return refused("cannot cut the log: %v; run it again when that is mended", failed)
+		return refused("cannot repair the log: %v; run it again when that is mended", failed)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !r.yes:
-		r.note("Nothing was changed; add --only-replica --yes to do it, where there is no other replica.")
-		return refused("%s of %s damaged", render.Count(int64(len(cuts))), areOf(int64(checked), "partition"))
+		return r.planned(results, checked, cuts)
 	}
 	return nil
 }
 
+// planned says how to have the repairs done.
+func (r *logRepair) planned(results []repairedPartition, checked int, cuts bool) error {
+	if cuts {
+		r.note("Nothing was changed; add --only-replica --yes to do it, where there is no other replica.")
+	} else {
+		r.note("Nothing was changed; add --yes to do it.")
+	}
+	damaged := map[string]bool{}
+	for _, x := range results {
+		damaged[x.Path] = true
+	}
+	return refused("%s of %s damaged", render.Count(int64(len(damaged))), areOf(int64(checked), "partition"))
+}
+
 func (x repairedPartition) fields() render.Fields {
-	verb, style := "cut", render.Warn
+	verb, style := x.Action, render.Warn
 	if x.Done {
-		verb, style = "was cut", render.Good
+		verb, style = map[string]string{repairCut: "was cut", repairRebuild: "was rebuilt"}[x.Action], render.Good
 	}
 	f := render.Fields{
 		{Name: "partition", Value: x.Path},
 		{Name: "problem", Value: render.Styled(render.Bad, x.Problem)},
-		{Name: verb, Value: render.Styled(style, fmt.Sprintf("%s at byte %d; %s after it go", x.File, x.Size, render.Bytes(x.Bytes)))},
 	}
+	if x.Action == repairRebuild {
+		return append(f, render.Field{Name: verb, Value: render.Styled(style, x.File)})
+	}
+	f = append(f, render.Field{Name: verb, Value: render.Styled(style, fmt.Sprintf("%s at byte %d; %s after it go", x.File, x.Size, render.Bytes(x.Bytes)))})
 	if len(x.Dropped) > 0 {
 		f = append(f, render.Field{Name: "dropped", Value: strings.Join(x.Dropped, ", ")})
 	}

@@ -171,6 +171,87 @@ func TestLogRepairCutsBeforeTheDamageAndSaysWhat(t *testing.T) {
 	}
 }
 
+// abortedPartition writes a log with two aborted transactions, and their index. It returns the data
+// directory and the index.
+func abortedPartition(t *testing.T) (data, index string) {
+	t.Helper()
+	data = t.TempDir()
+	dir := filepath.Join(data, "topics", "orders-x", "0")
+	l, _, err := log.Open(dir, log.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := log.NewProducers(nil)
+	c := log.Checkpoint{Term: 1}
+	for _, id := range []int64{7, 8} {
+		w := record.NewBuilder(record.BuilderOptions{Producer: &record.Producer{ID: id}, Transactional: true})
+		w.Add(record.Record{Timestamp: 1000, Value: []byte("v")})
+		for _, b := range []record.Batch{w.Build(), record.AppendMarker(nil, record.Marker{ProducerID: id}, 1000)} {
+			c.Index++
+			if err := l.Append([]log.Entry{{Index: c.Index, Term: 1, Kind: log.KindData, Data: b}}); err != nil {
+				t.Fatal(err)
+			}
+			if a, ok := table.Apply(b); ok {
+				c.Aborted = append(c.Aborted, a)
+			}
+		}
+	}
+	if err := l.WriteCheckpoint(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data, filepath.Join(dir, "00000000000000000000.txn")
+}
+
+func TestLogDumpShowsAbortedTransactions(t *testing.T) {
+	data, index := abortedPartition(t)
+	for _, path := range []string{data, index} {
+		offline(t, "dump", path, "--aborted").want(statusDone).says(index, "@16  producer 7  offsets 0-1  last stable offset 2", "@52  producer 8  offsets 2-3")
+	}
+	var a dumpedAborted
+	line := offline(t, "dump", data, "--aborted", "--from", "2", "-n", "1", "-o", "json").want(statusDone).stdout
+	if err := json.Unmarshal([]byte(line), &a); err != nil || a != (dumpedAborted{index, 52, 8, 2, 3, 4}) {
+		t.Errorf("dumped %+v, %v", a, err)
+	}
+	offline(t, "dump", data, "--aborted", "--records").want(statusUsage)
+	if err := os.Truncate(index, 60); err != nil {
+		t.Fatal(err)
+	}
+	offline(t, "dump", data, "--aborted").want(statusRefused).says("producer 7").complains(index + " at byte 52")
+}
+
+func TestLogRepairMakesIndexesOfAbortedTransactionsAnew(t *testing.T) {
+	data, index := abortedPartition(t)
+	offline(t, "verify", data).want(statusDone).says("ok")
+	whole, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := slices.Clone(whole)
+	damaged[60] ^= 1
+	if err := os.WriteFile(index, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	offline(t, "verify", data).want(statusRefused).says("damaged index", index, "at byte 52", "producer 8", "offset 3 is missing").complains("1 of 1 partition", "makes it anew")
+	got := decode[[]verifiedPartition](offline(t, "verify", data, "-o", "json").want(statusRefused))
+	if len(got) != 1 || got[0].Problem != nil || len(got[0].Indexes) != 1 {
+		t.Errorf("verified %+v", got)
+	}
+	if r := offline(t, "repair", data).want(statusRefused).says("rebuild", index); !strings.Contains(r.stderr, "add --yes to do it") {
+		t.Errorf("said %q", r.stderr)
+	}
+	repaired := decode[[]repairedPartition](offline(t, "repair", data, "--yes", "-o", "json").want(statusDone))
+	if len(repaired) != 1 || !repaired[0].Done || repaired[0].Action != "rebuild" || repaired[0].File != index || repaired[0].Lost != 0 {
+		t.Errorf("repaired %+v", repaired)
+	}
+	if again, err := os.ReadFile(index); err != nil || !slices.Equal(again, whole) {
+		t.Errorf("made anew %x, %v\nwas %x", again, err, whole)
+	}
+	offline(t, "verify", data).want(statusDone).says("ok")
+}
+
 func TestLogOfNothingIsAMistake(t *testing.T) {
 	offline(t, "verify", t.TempDir()).want(statusUsage).complains("no segment files")
 	offline(t, "dump", "/no/such").want(statusUsage).complains("/no/such")

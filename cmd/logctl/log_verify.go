@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"quorumlog/cmd/logctl/internal/render"
 	"quorumlog/log"
@@ -22,6 +23,8 @@ type verifiedPartition struct {
 	StartOffset int64   `json:"start_offset"` // of the first segment
 	EndOffset   int64   `json:"end_offset"`
 	Problem     *string `json:"problem"` // the first
+	// Indexes are what is wrong with indexes of aborted transactions. A broker makes them anew.
+	Indexes []string `json:"index_problems"`
 }
 
 type logVerify struct{ *app }
@@ -33,9 +36,10 @@ func newLogVerify(a *app) *cobra.Command {
 		Short: "Check segment files from end to end",
 		Long: `Check segment files (*.log), or all partitions below a directory: every batch's checksum, that its
 records can be unpacked and lie within its offsets, that offsets, entries and epochs follow each
-other from file to file, and that nothing but empty space follows the last batch. Nothing is
-changed. The status is 1 where anything is wrong. The broker should be stopped: a batch that is
-being written looks torn.`,
+other from file to file, and that nothing but empty space follows the last batch. Of partitions also
+the indexes of aborted transactions (*.txn) are checked, against the batches. Nothing is changed. The
+status is 1 where anything is wrong. The broker should be stopped: a batch that is being written
+looks torn.`,
 		Example: "  logctl log verify data\n  logctl log verify data/topics/orders-*/0 -o json",
 		Args:    arguments(1, -1),
 		RunE: func(c *cobra.Command, paths []string) error {
@@ -51,7 +55,7 @@ func (v *logVerify) run(ctx context.Context, paths []string) error {
 	}
 	progress := v.progress()
 	results := []verifiedPartition{}
-	damaged := int64(0)
+	damaged, indexes := int64(0), int64(0)
 	for i, path := range found {
 		progress.Set(int64(i), int64(len(found)), fmt.Sprintf("%d of %s", i, render.Plural(int64(len(found)), "partition")))
 		r, err := verify(ctx, path)
@@ -59,8 +63,11 @@ func (v *logVerify) run(ctx context.Context, paths []string) error {
 			progress.Done()
 			return err
 		}
-		if r.Problem != nil {
+		switch {
+		case r.Problem != nil:
 			damaged++
+		case len(r.Indexes) > 0:
+			indexes++
 		}
 		results = append(results, r)
 	}
@@ -71,6 +78,10 @@ func (v *logVerify) run(ctx context.Context, paths []string) error {
 	if damaged > 0 {
 		return refused("%s of %s damaged; a broker that keeps replicas elsewhere rebuilds a partition whose directory is moved away while it is stopped",
 			render.Count(damaged), areOf(int64(len(found)), "partition"))
+	}
+	if indexes > 0 {
+		return refused("the index of aborted transactions is damaged in %s of %s; \"logctl log repair\" makes it anew, as a broker does when a reader needs it",
+			render.Count(indexes), render.Plural(int64(len(found)), "partition"))
 	}
 	return nil
 }
@@ -85,43 +96,77 @@ func areOf(n int64, noun string) string {
 // verify reads a partition, or one segment file. The error is for what is no property of its
 // content.
 func verify(ctx context.Context, path string) (verifiedPartition, error) {
-	out := verifiedPartition{Path: path, StartOffset: -1}
+	out := verifiedPartition{Path: path, StartOffset: -1, Indexes: []string{}}
+	indexes, err := checkIndexes(path)
+	if err != nil {
+		return out, err
+	}
 	batches, ended := log.Inspect(path)
 	for b := range batches {
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		out.Bytes += int64(len(b.Batch))
-		if out.StartOffset < 0 {
-			out.StartOffset, out.EndOffset = b.Batch.BaseOffset(), b.Batch.BaseOffset()
+		if indexes != nil {
+			indexes.See(b)
 		}
-		switch b.Kind {
-		case log.KindSegment:
-			out.Segments++
-		case log.KindData:
-			out.Batches++
-			out.Records += int64(b.Batch.NumRecords())
-			out.EndOffset = b.Batch.NextOffset()
-			if why := unreadable(b.Batch); why != "" {
-				text := (&log.Problem{Path: b.Path, Position: b.Position, Reason: why}).Error()
-				out.Problem = &text
-				return out, nil
-			}
-		default:
-			out.Batches++
+		if why := out.add(b); why != "" {
+			text := (&log.Problem{Path: b.Path, Position: b.Position, Reason: why}).Error()
+			out.Problem = &text
+			return out, nil
 		}
 	}
-	err := ended()
+	err = ended()
 	var problem *log.Problem
 	if errors.As(err, &problem) {
 		text := problem.Error()
 		out.Problem = &text
 		return out, nil
 	}
+	if err == nil && indexes != nil {
+		var damaged []*log.DamagedAborted
+		damaged, err = indexes.Damaged()
+		for _, d := range damaged {
+			out.Indexes = append(out.Indexes, d.Error())
+		}
+	}
 	if err != nil {
 		return out, usage("cannot read the log: %v", err)
 	}
 	return out, nil
+}
+
+// checkIndexes begins a check of a partition's indexes of aborted transactions; nil for a file, which
+// does not tell of the transactions that began before it.
+func checkIndexes(path string) (*log.AbortedCheck, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		return nil, nil
+	}
+	indexes, err := log.CheckAborted(path)
+	if err != nil {
+		return nil, usage("cannot read the log: %v", err)
+	}
+	return indexes, nil
+}
+
+// add counts a batch, and says what is wrong with it; "" where nothing is.
+func (v *verifiedPartition) add(b log.Stored) string {
+	v.Bytes += int64(len(b.Batch))
+	if v.StartOffset < 0 {
+		v.StartOffset, v.EndOffset = b.Batch.BaseOffset(), b.Batch.BaseOffset()
+	}
+	switch b.Kind {
+	case log.KindSegment:
+		v.Segments++
+	case log.KindData:
+		v.Batches++
+		v.Records += int64(b.Batch.NumRecords())
+		v.EndOffset = b.Batch.NextOffset()
+		return unreadable(b.Batch)
+	default:
+		v.Batches++
+	}
+	return ""
 }
 
 // unreadable says what is wrong with a batch's records; "" where nothing is.
@@ -148,6 +193,11 @@ func (v *logVerify) report(results []verifiedPartition) error {
 		if r.Problem != nil {
 			result = render.Styled(render.Bad, "damaged")
 			damage = append(damage, render.Field{Name: "damaged", Value: *r.Problem})
+		} else if len(r.Indexes) > 0 {
+			result = render.Styled(render.Warn, "damaged index")
+		}
+		for _, why := range r.Indexes {
+			damage = append(damage, render.Field{Name: "damaged", Value: why})
 		}
 		table.Row(r.Path, r.Segments, r.Batches, r.Records, r.StartOffset, r.EndOffset, render.Bytes(r.Bytes), result)
 	}
