@@ -241,6 +241,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 	c := clustertest.Start(t, 3, map[string]string{
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "2", "log.segment.bytes": "1048576",
 		"leader.imbalance.check.interval.seconds": "5", "replica.lag.time.max.ms": fmt.Sprint(lag.Milliseconds()),
+		"log.cleaner.backoff.ms": "100",
 	})
 	m := newModel(t)
 	cl := c.NewClient()
@@ -253,21 +254,28 @@ func TestFaultsLoseNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	k := startKeys(t.Context(), t, c, w.adm, seed)
+	defer k.close()
 	l := startLoad(t.Context(), m, c, topics, seed)
-	a := newAdministrator(l, rand.New(rand.NewPCG(seed, 101)))
+	a := newAdministrator(l, rand.New(rand.NewPCG(seed, 101)), k.topic)
 	working, stop := context.WithCancel(t.Context())
 	changing := make(chan struct{})
 	go func() {
 		defer close(changing)
-		newAdministrator(l, rand.New(rand.NewPCG(seed, 102))).run(working)
+		newAdministrator(l, rand.New(rand.NewPCG(seed, 102)), k.topic).run(working)
 	}()
 	happened := w.suffer(t, length)
 	stop()
 	<-changing
+	if err := k.stopWriting(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var nodes []stopper
+	var dirs []string
 	for _, x := range c.Nodes {
-		nodes = append(nodes, x)
+		nodes, dirs = append(nodes, x), append(dirs, x.DataDir())
 	}
 	finish(t, l, a, nodes)
+	k.check(dirs)
 	t.Logf("%d faults, %d records acknowledged", happened, m.records())
 }

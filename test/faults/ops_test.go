@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -24,12 +25,13 @@ type administrator struct {
 	cl  *kgo.Client
 	adm *kadm.Client
 
-	made int // topics that come and go
+	made int      // topics that come and go
+	all  []*topic // that stay: the load's, which get more partitions, and others
 }
 
-func newAdministrator(l *load, rnd *rand.Rand) *administrator {
+func newAdministrator(l *load, rnd *rand.Rand, others ...*topic) *administrator {
 	cl := l.c.NewClient(kgo.RequestRetries(5), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	return &administrator{l: l, rnd: rnd, cl: cl, adm: kadm.NewClient(cl)}
+	return &administrator{l: l, rnd: rnd, cl: cl, adm: kadm.NewClient(cl), all: slices.Concat(l.topics, others)}
 }
 
 func (a *administrator) run(ctx context.Context) {
@@ -87,7 +89,7 @@ func (a *administrator) addPartition(ctx context.Context) {
 
 // move gives a partition other replicas: two or three of the nodes, in any order.
 func (a *administrator) move(ctx context.Context) {
-	t := a.l.topics[a.rnd.IntN(len(a.l.topics))]
+	t := a.all[a.rnd.IntN(len(a.all))]
 	var nodes []int32
 	for _, i := range a.rnd.Perm(3) {
 		nodes = append(nodes, int32(i+1))
@@ -105,6 +107,8 @@ func (a *administrator) settle(ctx context.Context) error {
 		if err := a.addAll(ctx, t); err != nil {
 			return err
 		}
+	}
+	for _, t := range a.all {
 		for p := range t.partitions.Load() {
 			q.Assign(t.name, p, []int32{1, 2, 3})
 		}
@@ -149,7 +153,7 @@ func (a *administrator) whole(ctx context.Context) error {
 
 func (a *administrator) missing(ctx context.Context) string {
 	var names []string
-	for _, t := range a.l.topics {
+	for _, t := range a.all {
 		names = append(names, t.name)
 	}
 	call, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -167,7 +171,7 @@ func (a *administrator) missing(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, t := range a.l.topics {
+	for _, t := range a.all {
 		for i := range t.partitions.Load() {
 			if p, ok := m.Topics[t.name].Partitions[i]; !ok || p.Leader < 1 || len(p.ISR) != 3 {
 				return fmt.Sprintf("%s-%d: leader %d, in sync %v of %v", t.name, i, p.Leader, p.ISR, p.Replicas)
