@@ -459,9 +459,11 @@ func (b *Broker) closeParts() error {
 	return errors.Join(errs...)
 }
 
-// address is where a client reaches a broker.
+// address is where a client reaches a broker. A node that is alone is named by the way the client came.
+// Where there are others these know it by what it has registered, and it must say the same: a client that
+// is told of another address gives up its connections, and repeats what was on its way.
 func (b *Broker) address(c *protocol.Conn, n *cluster.Broker) (string, int32) {
-	if n.ID == b.id {
+	if n.ID == b.id && len(b.meta.Image().Brokers()) == 1 {
 		return b.advertise.self(c.LocalAddr(), c.RemoteAddr())
 	}
 	return n.Host, n.Port

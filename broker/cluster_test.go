@@ -2,12 +2,14 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestThreeNodesServeOneLog(t *testing.T) {
@@ -217,6 +219,23 @@ func TestAPartitionIsFoundedThoughADiskWasWipedBeforeItBegan(t *testing.T) {
 	for deadline := time.Now().Add(20 * time.Second); !c.whole("t"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the wiped node's replica did not come")
+		}
+	}
+}
+
+func TestAllNodesTellClientsTheSameAddresses(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	var want map[int32]string
+	for _, b := range c.nodes {
+		got := map[int32]string{}
+		for _, n := range raw[*kmsg.MetadataResponse](b, kmsg.NewPtrMetadataRequest()).Brokers {
+			got[n.NodeID] = fmt.Sprint(n.Host, ":", n.Port)
+		}
+		if want == nil {
+			want = got
+		}
+		if len(got) != 3 || !maps.Equal(got, want) {
+			t.Errorf("node %d tells %v, the first one %v", b.id, got, want)
 		}
 	}
 }
