@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"quorumlog/test/internal/nodes"
 )
 
 type options struct {
@@ -63,7 +65,7 @@ type measured struct {
 	options
 
 	system  system
-	cluster *cluster // nil where the row is fresh
+	cluster *nodes.Cluster // nil where the row is fresh
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -81,8 +83,8 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	systems := []system{ours{o.brokerd, filepath.Join(dir, "ours")}, kafka{o.jars, filepath.Join(dir, "kafka")}}
 	var t table
-	for _, nodes := range []int{3, 1} {
-		if err := measure(ctx, o, systems, nodes, &t); err != nil {
+	for _, n := range []int{3, 1} {
+		if err := measure(ctx, o, systems, n, &t); err != nil {
 			return err
 		}
 	}
@@ -90,22 +92,22 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 // measure does the rows of one size of cluster. Both clusters run all the time.
-func measure(ctx context.Context, o options, systems []system, nodes int, t *table) (err error) {
-	clusters := map[string]*cluster{}
+func measure(ctx context.Context, o options, systems []system, n int, t *table) (err error) {
+	clusters := map[string]*nodes.Cluster{}
 	defer func() {
 		for _, c := range clusters {
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, c.Close())
 		}
 	}()
 	for _, r := range rows() {
-		if r.nodes != nodes || !strings.Contains(r.name, o.only) {
+		if r.nodes != n || !strings.Contains(r.name, o.only) {
 			continue
 		}
 		for round := -o.warm; round < o.rounds; round++ {
 			for i := range systems {
 				s := systems[(i+max(round, 0))%len(systems)]
 				if clusters[s.name()] == nil && !r.fresh {
-					c, err := s.start(ctx, nodes)
+					c, err := s.start(ctx, n)
 					if err != nil {
 						return fmt.Errorf("%s: %w", s.name(), err)
 					}

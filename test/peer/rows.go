@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"quorumlog/test/internal/nodes"
 )
 
 const kib = 1024
@@ -28,28 +30,28 @@ func rows() []row {
 // throughput writes a share of the megabytes as fast as it can, and reads it back.
 func throughput(partitions int32, size, share int) func(context.Context, measured) (figures, error) {
 	return func(ctx context.Context, m measured) (f figures, err error) {
-		topic, remove, err := m.cluster.topic(ctx, partitions)
+		topic, remove, err := newTopic(ctx, m.cluster, partitions)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { remove(&err) }()
 		total := int64(m.mb) * 1e6 / int64(share)
 		gb := float64(total) / 1e9
-		begin, used := time.Now(), m.cluster.used()
+		begin, used := time.Now(), m.cluster.Used()
 		n, err := produce(ctx, m.cluster, topic, size, total)
 		if err != nil {
 			return nil, err
 		}
 		f = append(f,
-			figure{"produce, broker CPU-s/GB", (m.cluster.used() - used).Seconds() / gb, less},
+			figure{"produce, broker CPU-s/GB", (m.cluster.Used() - used).Seconds() / gb, less},
 			figure{"produce, MB/s", gb * 1000 / time.Since(begin).Seconds(), more},
-			figure{"memory of a node, MiB", m.cluster.anonymous(), less})
-		begin, used = time.Now(), m.cluster.used()
+			figure{"memory of a node, MiB", m.cluster.Anonymous(), less})
+		begin, used = time.Now(), m.cluster.Used()
 		if err := consume(ctx, m.cluster, topic, n); err != nil {
 			return nil, err
 		}
 		return append(f,
-			figure{"consume, broker CPU-s/GB", (m.cluster.used() - used).Seconds() / gb, less},
+			figure{"consume, broker CPU-s/GB", (m.cluster.Used() - used).Seconds() / gb, less},
 			figure{"consume, MB/s", gb * 1000 / time.Since(begin).Seconds(), more}), nil
 	}
 }
@@ -58,7 +60,7 @@ func throughput(partitions int32, size, share int) func(context.Context, measure
 // in every record that was due meanwhile.
 func steady(partitions int32, rate int) func(context.Context, measured) (figures, error) {
 	return func(ctx context.Context, m measured) (f figures, err error) {
-		topic, remove, err := m.cluster.topic(ctx, partitions)
+		topic, remove, err := newTopic(ctx, m.cluster, partitions)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +68,7 @@ func steady(partitions int32, rate int) func(context.Context, measured) (figures
 		if _, err := atRate(ctx, m.cluster, topic, rate, time.Second); err != nil { // connections, and the code
 			return nil, err
 		}
-		used := m.cluster.used()
+		used := m.cluster.Used()
 		took, err := atRate(ctx, m.cluster, topic, rate, time.Duration(m.seconds)*time.Second)
 		if err != nil {
 			return nil, err
@@ -74,7 +76,7 @@ func steady(partitions int32, rate int) func(context.Context, measured) (figures
 		return figures{
 			{"p50, ms", quantile(took, 0.5), less},
 			{"p99, ms", quantile(took, 0.99), less},
-			{"broker CPU-s/s", (m.cluster.used() - used).Seconds() / float64(m.seconds), less},
+			{"broker CPU-s/s", (m.cluster.Used() - used).Seconds() / float64(m.seconds), less},
 		}, nil
 	}
 }
@@ -82,19 +84,19 @@ func steady(partitions int32, rate int) func(context.Context, measured) (figures
 // javaProducer is Apache Kafka's own producer with its defaults.
 func javaProducer(partitions int32) func(context.Context, measured) (figures, error) {
 	return func(ctx context.Context, m measured) (f figures, err error) {
-		topic, remove, err := m.cluster.topic(ctx, partitions)
+		topic, remove, err := newTopic(ctx, m.cluster, partitions)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { remove(&err) }()
-		used := m.cluster.used()
+		used := m.cluster.Used()
 		records := m.mb * 1e6 / 2 / kib
 		speed, err := producerPerformance(ctx, m.jars, m.cluster, topic, records, kib)
 		if err != nil {
 			return nil, err
 		}
 		gb := float64(records) * kib / 1e9
-		return figures{{"MB/s", speed, more}, {"broker CPU-s/GB", (m.cluster.used() - used).Seconds() / gb, less}}, nil
+		return figures{{"MB/s", speed, more}, {"broker CPU-s/GB", (m.cluster.Used() - used).Seconds() / gb, less}}, nil
 	}
 }
 
@@ -104,21 +106,21 @@ func leaderKilled(ctx context.Context, m measured) (f figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = closing(c, err) }()
-	topic, _, err := c.topic(ctx, 1)
+	defer func() { err = nodes.Closing(c, err) }()
+	topic, _, err := newTopic(ctx, c, 1)
 	if err != nil {
 		return nil, err
 	}
 	if err := writeOnce(ctx, c, topic); err != nil {
 		return nil, err
 	}
-	leader, err := c.leader(ctx, topic)
+	first, err := leader(ctx, c, topic)
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(2 * time.Second) // what has just started may not be up in others' eyes
 	begin := time.Now()
-	c.kill(leader)
+	c.Kill(first)
 	if err := writeOnce(ctx, c, topic); err != nil {
 		return nil, err
 	}
@@ -131,9 +133,9 @@ func firstProduce(ctx context.Context, m measured) (f figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = closing(c, err) }()
+	defer func() { err = nodes.Closing(c, err) }()
 	begin := time.Now()
-	if err := c.launch(0); err != nil {
+	if err := c.Launch(0); err != nil {
 		return nil, err
 	}
 	if err := writeOnce(ctx, c, "first"); err != nil {

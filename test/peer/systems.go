@@ -9,41 +9,30 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"quorumlog/test/internal/nodes"
 )
+
+// system is one of those that are compared.
+type system interface {
+	name() string
+	// prepare makes what nodes need, and starts none.
+	prepare(ctx context.Context, n int) (*nodes.Cluster, error)
+	// start starts a cluster and waits until it has all its nodes.
+	start(ctx context.Context, n int) (*nodes.Cluster, error)
+}
 
 // ours is quorumlog as it comes.
 type ours struct{ brokerd, dir string }
 
 func (ours) name() string { return "quorumlog" }
 
-func (o ours) prepare(_ context.Context, nodes int) (*cluster, error) {
-	c, ports, err := newCluster(o.dir, nodes)
-	if err != nil {
-		return nil, err
-	}
-	var voters []string
-	for i, p := range ports {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, p))
-	}
-	for i := range nodes {
-		argv := []string{
-			o.brokerd, "--node-id", fmt.Sprint(i + 1), "--data-dir", filepath.Join(c.dir, fmt.Sprint("node-", i+1)),
-			"--listen", c.addrs[i], "--raft-listen", fmt.Sprint("127.0.0.1:", ports[i]), "--admin-listen", "",
-		}
-		if nodes > 1 {
-			argv = append(argv, "--voters", strings.Join(voters, ","))
-		}
-		c.argv = append(c.argv, argv)
-	}
-	return c, nil
+func (o ours) prepare(_ context.Context, n int) (*nodes.Cluster, error) {
+	return nodes.PrepareBrokerd(o.brokerd, o.dir, n)
 }
 
-func (o ours) start(ctx context.Context, nodes int) (*cluster, error) {
-	c, err := o.prepare(ctx, nodes)
-	if err != nil {
-		return nil, err
-	}
-	return c.launchAll(ctx)
+func (o ours) start(ctx context.Context, n int) (*nodes.Cluster, error) {
+	return nodes.Brokerd(ctx, o.brokerd, o.dir, n)
 }
 
 // kafka is Apache Kafka as its start script runs it, with the settings of its server.properties.
@@ -79,8 +68,8 @@ func (k kafka) java(class string, options ...string) []string {
 	return append(append([]string{"java"}, options...), "-cp", filepath.Join(k.jars, "*"), "-Dlog4j2.configurationFile=test/clients/java/log4j2.properties", class)
 }
 
-func (k kafka) prepare(ctx context.Context, nodes int) (*cluster, error) {
-	c, ports, err := newCluster(k.dir, nodes)
+func (k kafka) prepare(ctx context.Context, n int) (*nodes.Cluster, error) {
+	c, ports, err := nodes.New(k.dir, n)
 	if err != nil {
 		return nil, err
 	}
@@ -88,19 +77,19 @@ func (k kafka) prepare(ctx context.Context, nodes int) (*cluster, error) {
 	for i, p := range ports {
 		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, p))
 	}
-	replicas, inSync := min(nodes, 3), min(nodes, 2)
-	for i := range nodes {
-		properties := filepath.Join(c.dir, fmt.Sprint("node-", i+1, ".properties"))
+	replicas, inSync := min(n, 3), min(n, 2)
+	for i := range n {
+		properties := filepath.Join(c.Dir, fmt.Sprint("node-", i+1, ".properties"))
 		text := strings.Join([]string{
 			"process.roles=broker,controller",
 			fmt.Sprint("node.id=", i+1),
 			"controller.quorum.voters=" + strings.Join(voters, ","),
-			fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", c.addrs[i], ports[i]),
-			"advertised.listeners=PLAINTEXT://" + c.addrs[i],
+			fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", c.Addrs[i], ports[i]),
+			"advertised.listeners=PLAINTEXT://" + c.Addrs[i],
 			"controller.listener.names=CONTROLLER",
 			"inter.broker.listener.name=PLAINTEXT",
 			"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-			"log.dirs=" + filepath.Join(c.dir, fmt.Sprint("node-", i+1)),
+			"log.dirs=" + filepath.Join(c.Dir, fmt.Sprint("node-", i+1)),
 			fmt.Sprint("offsets.topic.replication.factor=", replicas),
 			fmt.Sprint("transaction.state.log.replication.factor=", replicas),
 			fmt.Sprint("transaction.state.log.min.isr=", inSync),
@@ -114,17 +103,17 @@ func (k kafka) prepare(ctx context.Context, nodes int) (*cluster, error) {
 		if out, err := exec.CommandContext(ctx, format[0], format[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("format: %w: %s", err, out)
 		}
-		c.argv = append(c.argv, append(k.java("kafka.Kafka",
+		c.Argv = append(c.Argv, append(k.java("kafka.Kafka",
 			"-Xmx1g", "-Xms1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
 			"-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"), properties))
 	}
 	return c, nil
 }
 
-func (k kafka) start(ctx context.Context, nodes int) (*cluster, error) {
-	c, err := k.prepare(ctx, nodes)
+func (k kafka) start(ctx context.Context, n int) (*nodes.Cluster, error) {
+	c, err := k.prepare(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	return c.launchAll(ctx)
+	return c.LaunchAll(ctx)
 }

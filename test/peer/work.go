@@ -17,11 +17,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"quorumlog/test/internal/nodes"
 )
 
-// topic makes a topic, with as many replicas as there are nodes, and waits until it is led.
-func (c *cluster) topic(ctx context.Context, partitions int32) (name string, remove func(*error), err error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...))
+// newTopic makes a topic, with as many replicas as there are nodes, and waits until it is led.
+func newTopic(ctx context.Context, c *nodes.Cluster, partitions int32) (name string, remove func(*error), err error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...))
 	if err != nil {
 		return "", nil, err
 	}
@@ -32,7 +34,7 @@ func (c *cluster) topic(ctx context.Context, partitions int32) (name string, rem
 		*err = errors.Join(*err, failed)
 		cl.Close()
 	}
-	if _, err := adm.CreateTopic(ctx, partitions, int16(len(c.addrs)), nil, name); err != nil {
+	if _, err := adm.CreateTopic(ctx, partitions, int16(len(c.Addrs)), nil, name); err != nil {
 		cl.Close()
 		return "", nil, err
 	}
@@ -60,8 +62,8 @@ func led(t kadm.TopicDetail) bool {
 }
 
 // leader is the index of the node that leads a topic's first partition.
-func (c *cluster) leader(ctx context.Context, topic string) (int, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...))
+func leader(ctx context.Context, c *nodes.Cluster, topic string) (int, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...))
 	if err != nil {
 		return 0, err
 	}
@@ -74,8 +76,8 @@ func (c *cluster) leader(ctx context.Context, topic string) (int, error) {
 }
 
 // produce writes records of so many bytes, and returns how many. They do not compress.
-func produce(ctx context.Context, c *cluster, topic string, size int, total int64) (n int64, err error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.DefaultProduceTopic(topic),
+func produce(ctx context.Context, c *nodes.Cluster, topic string, size int, total int64) (n int64, err error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...), kgo.DefaultProduceTopic(topic),
 		kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(900<<10), kgo.MaxBufferedRecords(1<<20), kgo.MaxBufferedBytes(64<<20),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	if err != nil {
@@ -108,8 +110,8 @@ func (f *first) note(err error) {
 }
 
 // consume reads a topic from its start until it has so many records.
-func consume(ctx context.Context, c *cluster, topic string, n int64) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.ConsumeTopics(topic),
+func consume(ctx context.Context, c *nodes.Cluster, topic string, n int64) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(50<<20), kgo.FetchMaxPartitionBytes(8<<20))
 	if err != nil {
 		return err
@@ -128,8 +130,8 @@ func consume(ctx context.Context, c *cluster, topic string, n int64) error {
 }
 
 // atRate writes one-record requests, and returns for each the milliseconds from when it was due.
-func atRate(ctx context.Context, c *cluster, topic string, rate int, length time.Duration) ([]float64, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
+func atRate(ctx context.Context, c *nodes.Cluster, topic string, rate int, length time.Duration) ([]float64, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	if err != nil {
 		return nil, err
@@ -160,15 +162,15 @@ const (
 )
 
 // writeOnce returns when one of many producers, each of which tries once, has been acknowledged.
-func writeOnce(ctx context.Context, c *cluster, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func writeOnce(ctx context.Context, c *nodes.Cluster, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, nodes.StartTimeout)
 	defer cancel()
 	acknowledged := make(chan struct{}, 1)
 	for {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, attempt)
 			defer cancel()
-			cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(0), kgo.DialTimeout(attempt),
+			cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...), kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(0), kgo.DialTimeout(attempt),
 				kgo.MetadataMinAge(10*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 5 * time.Millisecond }))
 			if err != nil {
 				return
@@ -192,10 +194,10 @@ func writeOnce(ctx context.Context, c *cluster, topic string) error {
 }
 
 // producerPerformance runs Apache Kafka's own tool, and returns the MB/s (of a million bytes) that it prints.
-func producerPerformance(ctx context.Context, jars string, c *cluster, topic string, records, size int) (float64, error) {
+func producerPerformance(ctx context.Context, jars string, c *nodes.Cluster, topic string, records, size int) (float64, error) {
 	k := kafka{jars: jars}
 	argv := append(k.java("org.apache.kafka.tools.ProducerPerformance", "-Xmx512m"), "--topic", topic, "--num-records", fmt.Sprint(records),
-		"--record-size", fmt.Sprint(size), "--throughput", "-1", "--bootstrap-server", strings.Join(c.addrs, ","), "--command-property", "acks=all")
+		"--record-size", fmt.Sprint(size), "--throughput", "-1", "--bootstrap-server", strings.Join(c.Addrs, ","), "--command-property", "acks=all")
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", filepath.Base(argv[0]), err, out)
