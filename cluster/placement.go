@@ -64,13 +64,13 @@ type rack struct {
 func newPlacement(i *Image, existing []Partition, rnd *rand.Rand) *placement {
 	p := &placement{rnd: rnd}
 	racks := map[string]*rack{}
-	all := make([]*candidate, len(i.brokers)) // by id
-	for n, b := range i.brokers {
+	all := make(map[int32]*candidate, len(i.brokers)) // by id; a search would be most of a decision among many replicas
+	for _, b := range i.brokers {
 		if racks[b.Rack] == nil {
 			racks[b.Rack] = &rack{rank: uint32n(rnd, 1<<31)}
 		}
 		c := &candidate{id: b.ID, rack: racks[b.Rack]}
-		all[n] = c
+		all[b.ID] = c
 		if b.Fenced {
 			p.fenced = append(p.fenced, c)
 		} else {
@@ -89,13 +89,12 @@ func newPlacement(i *Image, existing []Partition, rnd *rand.Rand) *placement {
 
 // eachReplica calls f for each replica that a candidate has or is to have; leads is 1 for the
 // preferred leader.
-func eachReplica(all []*candidate, partitions []Partition, f func(c *candidate, leads int)) {
+func eachReplica(all map[int32]*candidate, partitions []Partition, f func(c *candidate, leads int)) {
 	for _, p := range partitions {
 		leads := 1
 		for _, id := range p.Target() {
-			n, ok := slices.BinarySearchFunc(all, id, func(c *candidate, id int32) int { return cmp.Compare(c.id, id) })
-			if ok {
-				f(all[n], leads)
+			if c := all[id]; c != nil {
+				f(c, leads)
 			}
 			leads = 0
 		}
