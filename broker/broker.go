@@ -310,7 +310,7 @@ func (b *Broker) prepareReplicas() {
 		onRole: b.onRole, onMembership: b.onMembership,
 		givenUp: b.tellGivenUp, lost: b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
-		leader: b.leaders.get, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
+		later:  b.leaders.later, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
 	}
 }

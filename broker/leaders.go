@@ -23,12 +23,13 @@ type leaderTable struct {
 	mu  sync.RWMutex
 	all map[replicaKey]leader
 	led map[replicaKey]leader // by this node: what it tells the others
+	out map[replicaKey]leader // who said last that it leads no more, up to which epoch
 
 	turned turning // some partition may have another leader
 }
 
 func newLeaderTable() *leaderTable {
-	return &leaderTable{all: map[replicaKey]leader{}, led: map[replicaKey]leader{}}
+	return &leaderTable{all: map[replicaKey]leader{}, led: map[replicaKey]leader{}, out: map[replicaKey]leader{}}
 }
 
 func (t *leaderTable) get(k replicaKey) leader {
@@ -40,19 +41,41 @@ func (t *leaderTable) get(k replicaKey) leader {
 	return leader{node: -1, epoch: -1}
 }
 
-// learn takes note of a leader. A node that only follows knows nothing of the in-sync replicas.
+// learn takes note of a leader. A node that only follows knows nothing of the in-sync replicas; what
+// it heard may be older than the leader's own word that it leads no more.
 func (t *leaderTable) learn(k replicaKey, l leader) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old, known := t.all[k]
 	switch {
+	case l.isr == nil && t.isOut(k, l):
+		return
 	case known && l.epoch < old.epoch:
 		return
 	case known && l.epoch == old.epoch && l.isr == nil:
 		return
 	}
 	t.all[k] = l
+	delete(t.out, k)
 	t.turned.turn()
+}
+
+// isOut reports whether a leader has said itself that it leads no more; the caller holds mu.
+func (t *leaderTable) isOut(k replicaKey, l leader) bool {
+	o, ok := t.out[k]
+	return ok && o.node == l.node && l.epoch <= o.epoch
+}
+
+// later returns the leader that a group with a replica here has heard of, where its epoch is later
+// than what the table knows, else that.
+func (t *leaderTable) later(k replicaKey, heard leader) leader {
+	known := t.get(k)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if heard.epoch > known.epoch && !t.isOut(k, heard) {
+		return heard
+	}
+	return known
 }
 
 // await returns when all these partitions have a leader, or ctx ends.
@@ -97,15 +120,19 @@ func (t *leaderTable) resign(k replicaKey) []byte {
 }
 
 // resigned takes note that another node leads a partition no more since an epoch, and reports
-// whether it was taken for the leader.
+// whether that is news.
 func (t *leaderTable) resigned(k replicaKey, node, epoch int32) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, ok := t.all[k]
-	if !ok || l.node != node || l.epoch > epoch {
+	o, before := t.out[k]
+	if ok && l.epoch > epoch || before && o.node == node && o.epoch >= epoch {
 		return false
 	}
-	t.lost(k, l.epoch)
+	t.out[k] = leader{node: node, epoch: epoch}
+	if ok && l.node == node {
+		t.lost(k, l.epoch)
+	}
 	return true
 }
 
@@ -138,6 +165,7 @@ func (t *leaderTable) forget(now *cluster.Image) {
 		if now.TopicByID(k.topic) == nil {
 			delete(t.all, k)
 			delete(t.led, k)
+			delete(t.out, k)
 		}
 	}
 }

@@ -34,6 +34,33 @@ func TestTheHighestEpochIsTheLeader(t *testing.T) {
 	}
 }
 
+func TestWhatAGroupHeardOfALeaderDoesNotUndoThatItLeadsNoMore(t *testing.T) {
+	table := newLeaderTable()
+	k := replicaKey{cluster.TopicID{1}, 0}
+	table.learn(k, leader{node: 2, epoch: 3, isr: []int32{2}})
+	heard := leader{node: 1, epoch: 5}
+	if l := table.later(k, heard); l.node != 1 {
+		t.Fatalf("%+v while the group knows of a later leader", l)
+	}
+	if !table.resigned(k, 1, 5) || table.resigned(k, 1, 5) {
+		t.Fatal("that node 1 leads no more is news, once")
+	}
+	table.learn(k, heard)
+	if l := table.get(k); l.node != 2 {
+		t.Fatalf("%+v after a follower's word", l)
+	}
+	if l := table.later(k, heard); l.node != 2 {
+		t.Fatalf("%+v is later", l)
+	}
+	if l := table.later(k, leader{node: 1, epoch: 6}); l.node != 1 {
+		t.Fatalf("%+v, but node 1 was elected again", l)
+	}
+	table.learn(k, leader{node: 1, epoch: 5, isr: []int32{1}}) // and takes it back
+	if l := table.later(k, heard); l.node != 1 {
+		t.Fatalf("%+v after the leader's own word", l)
+	}
+}
+
 func TestADeposedLeaderIsNotNamed(t *testing.T) {
 	table := newLeaderTable()
 	k := replicaKey{cluster.TopicID{1}, 0}
@@ -78,7 +105,7 @@ func TestADeposedLeaderIsNotNamed(t *testing.T) {
 		t.Fatal("an old word unseats a new leader")
 	}
 	other.learn(k, leader{node: 2, epoch: 5, isr: []int32{2}})
-	if other.resigned(k, 1, 5) || len(other.ledBy(1)) != 0 || len(other.ledBy(2)) != 1 {
+	if other.resigned(k, 1, 5); other.get(k).node != 2 || len(other.ledBy(1)) != 0 || len(other.ledBy(2)) != 1 {
 		t.Fatal("another node's word unseats the leader")
 	}
 }

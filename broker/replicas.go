@@ -74,7 +74,7 @@ type replicas struct {
 	config       func(*cluster.Topic) config.TopicConfig
 
 	opens, openNanos atomic.Int64 // how often logs were opened and recovered, and what that took
-	leader           func(replicaKey) leader
+	later            func(k replicaKey, heard leader) leader
 
 	tasks tasks // what is done about single replicas
 
@@ -186,13 +186,12 @@ func (x *replica) group() string { return fmt.Sprintf("%s-%d", x.key.topic, x.ke
 // group knows, though it has yet to assert itself; else what the leaders themselves told last. One
 // that has resigned is none, whatever the group knows. -1 for none.
 func (r *replicas) leaderOf(x *replica) int32 {
-	told := r.leader(x.key)
+	heard := leader{node: -1, epoch: -1}
 	if p := x.partition(); p != nil {
-		if s := p.State(); s.Epoch > told.epoch {
-			return s.Leader
-		}
+		s := p.State()
+		heard = leader{node: s.Leader, epoch: s.Epoch}
 	}
-	return told.node
+	return r.later(x.key, heard).node
 }
 
 // stand has a replica stand for election, where it is open.
