@@ -23,7 +23,7 @@ type election struct {
 
 // newElection has node 1 lead; of the others, only those in can win.
 func newElection(ctx context.Context, can ...int32) *election {
-	e := &election{up: map[int32]bool{1: true, 2: true, 3: true}, leader: 1, groups: map[int32]*contender{}, elect: map[int32]*elector{}}
+	e := &election{up: map[int32]bool{1: true, 2: true, 3: true}, leader: 1, term: foundingTerm + 1, groups: map[int32]*contender{}, elect: map[int32]*elector{}}
 	for _, n := range []int32{1, 2, 3} {
 		e.groups[n] = &contender{
 			voters: func() []int32 { return []int32{1, 2, 3} },
