@@ -1,6 +1,9 @@
 package record
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func seeds(f *testing.F, add func([]byte)) {
 	for _, name := range []string{"kgo-none", "kgo-gzip", "kgo-snappy", "kgo-lz4", "kgo-zstd", "kgo-txn", "java-none", "java-gzip", "java-snappy", "java-lz4", "java-zstd"} {
@@ -89,6 +92,33 @@ func FuzzBuilder(f *testing.F) {
 		}
 		if out := records(t, b); !sameRecords(out, in) {
 			t.Fatalf("got %v, want %v", out, in)
+		}
+	})
+}
+
+// FuzzUsualRecord compares the two ways to read a record: where the quick one takes it, both find the same.
+func FuzzUsualRecord(f *testing.F) {
+	seeds(f, func(b []byte) {
+		if len(b) > HeaderSize {
+			f.Add([]byte(Batch(b).Payload()))
+		}
+	})
+	f.Add([]byte{16, 0, 0, 0, 2, 'k', 2, 'v', 0})
+	f.Add([]byte{24, 0, 0x80, 0x7f, 0x84, 0x01, 1, 6, 'v', 'a', 'l', 0, 0})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var usual, any fields
+		rest, ok := usual.parseUsual(p)
+		if !ok {
+			return
+		}
+		want, err := any.parseAny(p)
+		if err != nil || len(rest) != len(want) {
+			t.Fatalf("%d bytes are left, not %d: %v", len(rest), len(want), err)
+		}
+		if usual.timestampDelta != any.timestampDelta || usual.offsetDelta != any.offsetDelta || usual.headers != any.headers ||
+			!bytes.Equal(usual.key, any.key) || (usual.key == nil) != (any.key == nil) ||
+			!bytes.Equal(usual.value, any.value) || (usual.value == nil) != (any.value == nil) {
+			t.Fatalf("%+v, not %+v", usual, any)
 		}
 	})
 }

@@ -68,6 +68,76 @@ type fields struct {
 
 // parse reads the record at the start of p and returns what follows it. Headers are checked too.
 func (f *fields) parse(p []byte) (rest []byte, err error) {
+	if rest, ok := f.parseUsual(p); ok {
+		return rest, nil
+	}
+	return f.parseAny(p)
+}
+
+// parseUsual is parse for a record as nearly all are: without headers, and no number in it longer than
+// two bytes. Validation is dominated by this where records are small.
+func (f *fields) parseUsual(p []byte) (rest []byte, ok bool) {
+	if len(p) < 2 {
+		return nil, false
+	}
+	size, i := short(p, 0)
+	end := i + int(size>>1)
+	if size&1 != 0 || end > len(p) || end-i < 9 { // attributes, four numbers of two bytes
+		return nil, false
+	}
+	p, rest = p[i:end:end], p[end:]
+	last := len(p) - 1 // the number of headers; a number before it can be read, whatever it is
+	t, i := short(p, 1)
+	if i >= last {
+		return nil, false
+	}
+	o, i := short(p, i)
+	if i >= last {
+		return nil, false
+	}
+	n, i := short(p, i)
+	f.key, i = part(p, n, i)
+	if i >= last {
+		return nil, false
+	}
+	n, i = short(p, i)
+	f.value, i = part(p, n, i)
+	if i != last || p[last] != 0 {
+		return nil, false
+	}
+	f.timestampDelta, f.offsetDelta, f.headers, f.headerBytes = int64(t>>1)^-int64(t&1), int32(o>>1)^-int32(o&1), 0, nil
+	return rest, true
+}
+
+// far is beyond every batch.
+const far = 1 << 30
+
+// short reads a varint of one or two bytes, and returns where the next begins: far for a longer one.
+// It is small enough to be inlined.
+func short(p []byte, i int) (u uint32, next int) {
+	u = uint32(p[i])
+	if u < 0x80 {
+		return u, i + 1
+	}
+	v := uint32(p[i+1])
+	return u&0x7f | v&0x7f<<7, i + 2 + int(v>>7)*far
+}
+
+// part is the n bytes at i, n being as a varint stands for it, and where the next begins: far where they do
+// not fit. Null is the only part without a length.
+func part(p []byte, n uint32, i int) (part []byte, next int) {
+	next = i + int(n>>1)
+	switch {
+	case n == 1:
+		return nil, i
+	case n&1 != 0 || next > len(p):
+		return nil, far
+	}
+	return p[i:next:next], next
+}
+
+// parseAny is parse for all others.
+func (f *fields) parseAny(p []byte) (rest []byte, err error) {
 	c := cursor{b: p}
 	size := c.varint()
 	if c.bad || size < 0 || int(size) > len(c.b) {
