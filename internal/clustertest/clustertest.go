@@ -49,6 +49,8 @@ type Node struct {
 	full atomic.Bool
 	skew atomic.Int64 // of its clock, in ns
 
+	dying atomic.Bool // it is being killed, or without power: a start that fails is none of its own
+
 	opened chan struct{} // closed when the start is over
 	cancel context.CancelFunc
 	broker *broker.Broker
@@ -187,10 +189,11 @@ func (x *Node) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	opened := make(chan struct{})
 	x.opened, x.cancel = opened, cancel
+	x.dying.Store(false)
 	go func() {
 		defer close(opened)
 		b, err := broker.Open(ctx, x.cfg)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !x.dying.Load() {
 			x.c.t.Errorf("node %d cannot start: %v", x.ID, err)
 		}
 		if err == nil {
@@ -258,6 +261,7 @@ func (x *Node) PowerOff(luck powerloss.Luck, chance *rand.Rand) {
 func (x *Node) die(meanwhile func()) {
 	x.c.Net.Unplug(x.ID)
 	defer x.c.Net.Plug(x.ID)
+	x.dying.Store(true)
 	meanwhile()
 	if x.opened == nil {
 		return
