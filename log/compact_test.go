@@ -183,3 +183,50 @@ func TestCrashAtEveryStepOfACompactionLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A disk that is nearly full ends a compaction before it reads or writes more, and one that is full when it writes: what it
+// has not come to stays as it was, and nothing is left behind.
+func TestACompactionThatIsEndedLeavesTheOldSegments(t *testing.T) {
+	errFull := errors.New("full")
+	for _, when := range []string{"paced", "written"} {
+		finished := false
+		for at := 0; !finished; at++ {
+			c := crashable(t, filepath.Join(memoryDir(t), "p"))
+			n, o := 0, c.options(t)
+			full := func() error {
+				if n++; n <= at {
+					return nil
+				}
+				return errFull
+			}
+			if when == "paced" {
+				o.Pace = func(int) error { return full() }
+			} else {
+				o.step = func(op string) error {
+					if strings.HasPrefix(op, "write ") {
+						return full()
+					}
+					return nil
+				}
+			}
+			_, err := c.l.Compact(o)
+			c.came()
+			if finished = err == nil; !finished && !errors.Is(err, errFull) {
+				t.Fatal(err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(c.dir, "*"+stagedSuffix)); len(left) > 0 {
+				t.Errorf("%s, %d: left behind %q", when, at, left)
+			}
+			if err := c.verify(t); err != nil {
+				t.Fatalf("%s, %d: %v", when, at, err)
+			}
+			c.checkpoint(t)
+			c.grow(t, 20)
+			c.compact(t)
+			if err := errors.Join(c.verify(t), c.verifyClean(c.l.clean.Load())); err != nil {
+				t.Fatalf("%s, %d, when there was room again: %v", when, at, err)
+			}
+			c.l.Close()
+		}
+	}
+}

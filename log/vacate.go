@@ -22,7 +22,7 @@ const (
 	// vacateWhole is the size up to which a file goes at once.
 	vacateWhole = 4 << 20
 	// vacateQueue bounds the files that wait; what is beyond goes at once.
-	vacateQueue = 256
+	vacateQueue = 64
 	// vacateWait is for how many rests a file's readers are waited for. After that the last one to
 	// close it frees it.
 	vacateWait = 500
