@@ -100,7 +100,7 @@ func FuzzBuilder(f *testing.F) {
 func FuzzUsualRecord(f *testing.F) {
 	seeds(f, func(b []byte) {
 		if len(b) > HeaderSize {
-			f.Add([]byte(Batch(b).Payload()))
+			f.Add(Batch(b).Payload())
 		}
 	})
 	f.Add([]byte{16, 0, 0, 0, 2, 'k', 2, 'v', 0})
