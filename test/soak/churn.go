@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -21,12 +22,16 @@ func (l *load) topicsComeAndGo(ctx context.Context) {
 	}
 }
 
-func (l *load) shortTopic(ctx context.Context, name string) error {
+func (l *load) shortTopic(ctx context.Context, name string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if _, err := l.adm.CreateTopic(ctx, 3, 3, nil, name); err != nil {
 		return err
 	}
+	defer func() {
+		_, failed := l.adm.DeleteTopics(ctx, name)
+		err = errors.Join(err, failed)
+	}()
 	cl := l.client(kgo.DefaultProduceTopic(name), kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
 	const records = 300
@@ -54,9 +59,6 @@ func (l *load) shortTopic(ctx context.Context, name string) error {
 			next[r.Partition] += 3
 			n++
 		})
-	}
-	if _, err := l.adm.DeleteTopics(ctx, name); err != nil {
-		return err
 	}
 	l.topics.Add(1)
 	return nil
