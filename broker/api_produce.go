@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,29 +38,30 @@ type produced struct {
 	p      *replication.Partition
 	batch  record.Batch
 	guard  *replication.Guard // of a batch of a transaction, nil for any other
+	own    replication.Append // the memory of append, but for transactions
 	need   int                // replicas in sync that have to hold the batch after its commit, 0 for no more than that needs
 }
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
 	req := r.Body.(*kmsg.ProduceRequest)
-	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	expectTopics(req, resp)
-	pending := make([]produced, 0, 8)
+	resp, pending := expectTopics(req)
 	im := b.meta.Image()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		topic, err := topicOf(im, t.Topic, t.TopicID, req.Version >= 13)
 		for j := range t.Partitions {
-			p := produced{out: &resp.Topics[i].Partitions[j], key: replicaKey{partition: t.Partitions[j].Partition}}
+			n := len(pending)
+			pending = pending[:n+1]
+			p := &pending[n]
+			p.out, p.key.partition = &resp.Topics[i].Partitions[j], t.Partitions[j].Partition
 			perr := err
 			if perr == nil {
 				p.key.topic, p.topic = topic.ID, topic.Name
-				perr = b.prepare(ctx, r, topic, &t.Partitions[j], &p)
+				perr = b.prepare(ctx, r, topic, &t.Partitions[j], p)
 			}
 			if perr != nil {
 				p.fail(perr)
 			}
-			pending = append(pending, p)
 		}
 	}
 	b.verify(ctx, req, pending)
@@ -89,14 +91,38 @@ func (b *Broker) nameLeaders(r *protocol.Request, resp *kmsg.ProduceResponse, pe
 	resp.Brokers = h.endpoints()
 }
 
-// expectTopics lays out the answer: one entry for each of the request's partitions.
-func expectTopics(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) {
-	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+// production is the answer to a request with a batch or two, as most are, and what it waits for, in one
+// piece of memory.
+type production struct {
+	resp       kmsg.ProduceResponse
+	topics     [1]kmsg.ProduceResponseTopic
+	partitions [2]kmsg.ProduceResponseTopicPartition
+	pending    [2]produced
+}
+
+// expectTopics lays out the answer, with an entry for each of the request's partitions, and makes room for
+// what is to be waited for, which must stay in its place.
+func expectTopics(req *kmsg.ProduceRequest) (*kmsg.ProduceResponse, []produced) {
+	x := &production{}
+	resp, entries, count := &x.resp, x.partitions[:], 0
+	resp.Default()
+	resp.SetVersion(req.GetVersion())
+	for i := range req.Topics {
+		count += len(req.Topics[i].Partitions)
+	}
+	pending := x.pending[:0]
+	if count > len(entries) {
+		entries, pending = make([]kmsg.ProduceResponseTopicPartition, count), make([]produced, 0, count)
+	}
+	if resp.Topics = x.topics[:min(len(req.Topics), 1)]; len(req.Topics) > 1 {
+		resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	}
 	for i := range req.Topics {
 		from, to := &req.Topics[i], &resp.Topics[i]
 		to.Default()
 		to.Topic, to.TopicID = from.Topic, from.TopicID
-		to.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(from.Partitions))
+		n := len(from.Partitions)
+		to.Partitions, entries = entries[:n:n], entries[n:]
 		for j := range from.Partitions {
 			p := &to.Partitions[j]
 			p.Default()
@@ -104,6 +130,7 @@ func expectTopics(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) {
 			p.BaseOffset, p.LogAppendTime, p.LogStartOffset = -1, -1, -1
 		}
 	}
+	return resp, pending
 }
 
 // prepare checks one batch for its partition.
@@ -163,7 +190,7 @@ func (p *produced) propose(acks int16) {
 	case p.guard != nil:
 		p.append = &p.guard.Append().Outcome
 	default:
-		p.append = &p.p.Append(p.batch).Outcome
+		p.append = &p.p.AppendAs(&p.own, p.batch).Outcome
 	}
 }
 
@@ -250,6 +277,9 @@ func unacknowledged(r *protocol.Request, pending []produced) protocol.Answer {
 // internal topics.
 func isAdminClient(id *string) bool { return id != nil && *id == "__admin_client" }
 
+// timers are used again: almost every request has one, which almost never goes off.
+var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
+
 // awaitAppends fills in the results, and reports whether all batches are settled.
 func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout time.Duration) bool {
 	var timer *time.Timer
@@ -266,8 +296,8 @@ func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout t
 		default:
 		}
 		if timer == nil {
-			timer = time.NewTimer(timeout)
-			defer timer.Stop()
+			timer = timers.Get().(*time.Timer)
+			timer.Reset(timeout)
 		}
 		if !expired {
 			select {
@@ -281,6 +311,10 @@ func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout t
 		}
 		p.fail(kerr.RequestTimedOut)
 		settled = false
+	}
+	if timer != nil {
+		timer.Stop()
+		timers.Put(timer)
 	}
 	b.awaitReplicas(ctx, pending, timeout)
 	return settled

@@ -197,7 +197,8 @@ func (l *Log) commitRun(s *segment, h *handle, r *run) {
 		}
 	}
 	if grown {
-		l.epochs.Store(&hist)
+		now := hist // hist itself stays off the heap
+		l.epochs.Store(&now)
 	}
 	s.size.Add(r.bytes)
 	s.nextOffset.Store(r.ends[len(r.ends)-1])
@@ -208,8 +209,8 @@ func (l *Log) commitRun(s *segment, h *handle, r *run) {
 // or made. It belongs to the writer.
 func (l *Log) Sync() error {
 	l.mu.Lock()
-	held, dirs := l.unsynced, l.unsettled
-	l.unsynced, l.unsettled = nil, nil
+	held, dirs, files := l.unsynced, l.unsettled, l.room.files
+	l.unsynced, l.unsettled, l.room = l.room.held, nil, syncRoom{}
 	err := l.check()
 	if err == nil && dirs != nil && len(held) == 0 {
 		var h *handle
@@ -224,9 +225,8 @@ func (l *Log) Sync() error {
 		return err
 	}
 	if err == nil {
-		files := make([]*os.File, len(held))
-		for i, h := range held {
-			files[i] = h.file
+		for _, h := range held {
+			files = append(files, h.file)
 		}
 		if err = l.opts.Syncer.sync(files, dirs); err != nil {
 			// After a failed sync the kernel may have dropped the dirty pages: only a fresh
@@ -238,7 +238,18 @@ func (l *Log) Sync() error {
 	for _, h := range held {
 		h.free()
 	}
+	clear(held)
+	clear(files)
+	l.mu.Lock()
+	l.room = syncRoom{held[:0], files[:0]}
+	l.mu.Unlock()
 	return err
+}
+
+// syncRoom is memory that the next Sync uses again: there is one for almost every batch.
+type syncRoom struct {
+	held  []*handle
+	files []*os.File
 }
 
 func (l *Log) fail(err error) {

@@ -72,6 +72,7 @@ type Log struct {
 
 	// unsynced are files written since the last Sync, the writer's own.
 	unsynced []*handle
+	room     syncRoom
 	// unsettled are the directories whose entries the next Sync has to make durable, and with
 	// them the active segment's file; nil for none. Guarded by mu.
 	unsettled []string

@@ -38,8 +38,8 @@ var SyncBounds = [...]time.Duration{
 
 type round struct {
 	dirty []*os.File
-	dirs  []string // whose entries are to be durable
-	done  chan struct{}
+	dirs  []string      // whose entries are to be durable
+	done  chan struct{} // nil where only whoever performs it waits
 	err   error
 }
 
@@ -62,20 +62,19 @@ func (s *Syncer) Sync(files ...*os.File) error { return s.sync(files, nil) }
 // sync is Sync for files, one at least, and the entries of directories.
 func (s *Syncer) sync(files []*os.File, dirs []string) error {
 	s.mu.Lock()
+	if s.running < syncRounds { // none is being gathered: whoever ends one begins that
+		s.running++
+		s.mu.Unlock()
+		r := round{dirty: files, dirs: dirs}
+		s.run(&r)
+		return r.err
+	}
 	if s.next == nil {
 		s.next = &round{done: make(chan struct{})}
 	}
 	r := s.next
 	r.dirty, r.dirs = append(r.dirty, files...), append(r.dirs, dirs...)
-	lead := s.running < syncRounds
-	if lead {
-		s.next = nil
-		s.running++
-	}
 	s.mu.Unlock()
-	if lead {
-		s.run(r)
-	}
 	<-r.done
 	return r.err
 }
@@ -111,7 +110,9 @@ func (s *Syncer) perform(r *round) {
 		s.observe(r.dirty, r.dirs)
 	}
 	s.count(len(r.dirty), time.Since(start))
-	close(r.done)
+	if r.done != nil {
+		close(r.done)
+	}
 }
 
 // count notes a round.
@@ -142,7 +143,7 @@ func unique(files []*os.File) []*os.File {
 		return files
 	}
 	seen := make(map[*os.File]struct{}, len(files))
-	out := files[:0]
+	out := make([]*os.File, 0, len(files))
 	for _, f := range files {
 		if _, dup := seen[f]; !dup {
 			seen[f] = struct{}{}

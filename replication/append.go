@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -11,9 +12,11 @@ import (
 
 // Outcome is what becomes of a batch. Result may be called when Done is closed.
 type Outcome struct {
-	done chan struct{}
+	mu   sync.Mutex
+	done chan struct{} // nil while nobody has asked: most are over before somebody does
+	over bool
 
-	// Guarded by the partition's mu until done is closed, constant afterwards.
+	// Guarded by the partition's mu until the outcome is over, constant afterwards.
 	result AppendResult
 	err    error
 }
@@ -42,7 +45,34 @@ type AppendResult struct {
 }
 
 // Done is closed when the outcome is known: the batch is committed and applied, or never mind.
-func (o *Outcome) Done() <-chan struct{} { return o.done }
+func (o *Outcome) Done() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.over:
+		return closed
+	case o.done == nil:
+		o.done = make(chan struct{})
+	}
+	return o.done
+}
+
+// settle wakes who waits; result and err are what they are to be.
+func (o *Outcome) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
+	if o.done != nil {
+		close(o.done)
+	}
+}
+
+// known reports whether the outcome is.
+func (o *Outcome) known() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.over
+}
 
 // Result is the outcome; it may be called after Done.
 func (o *Outcome) Result() (AppendResult, error) { return o.result, o.err }
@@ -65,12 +95,17 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // The batch belongs to the partition from now on: it gets its offset and epoch in place. After
 // a success the caller may use the memory again; after an error never, since Raft may still
 // hold it.
-func (p *Partition) Append(b record.Batch) *Append {
+func (p *Partition) Append(b record.Batch) *Append { return p.AppendAs(&Append{}, b) }
+
+// AppendAs is Append in memory of the caller's, a zero Append that is part of something larger. The one that
+// it returns is what to wait for: another, where the batch is in flight already or refused.
+func (p *Partition) AppendAs(a *Append, b record.Batch) *Append {
 	if len(b) < record.HeaderSize {
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	return p.propose(&Append{data: b}, checkSequence)
+	a.data = b
+	return p.propose(a, checkSequence)
 }
 
 // AppendWritten is Append for who waits for Written.
@@ -79,10 +114,10 @@ func (p *Partition) AppendWritten(b record.Batch) *Append {
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	return p.propose(&Append{data: b, written: &Outcome{done: make(chan struct{})}}, checkSequence)
+	return p.propose(&Append{data: b, written: &Outcome{}}, checkSequence)
 }
 
-func refused(err error) *Append { return &Append{Outcome: Outcome{done: closed, err: err}} }
+func refused(err error) *Append { return &Append{Outcome: Outcome{over: true, err: err}} }
 
 // propose hands a batch or a command to Raft, if check lets it pass, which is asked about batches
 // of a producer: see admit.
@@ -97,7 +132,6 @@ func (p *Partition) propose(a *Append, c check) *Append {
 			return settled
 		}
 	}
-	a.done = make(chan struct{})
 	p.proposals.push(a)
 	p.written.asked(a)
 	// This never blocks: see maxInflight. Raft's future tells nothing that the state machine or
@@ -141,7 +175,7 @@ func (p *Partition) repeated(b record.Batch, twin *Append, dup *log.BatchRange) 
 		if b.IsLogAppendTime() {
 			r.LogAppendTime = dup.Timestamp
 		}
-		return &Append{Outcome: Outcome{done: closed, result: r}}
+		return &Append{Outcome: Outcome{over: true, result: r}}
 	}
 	return nil
 }
@@ -212,7 +246,7 @@ func (p *Partition) onApplied(logs []*raft.Log, e effects) {
 	}
 	p.mu.Unlock()
 	for i, a := range done {
-		close(a.done)
+		a.settle()
 		done[i] = nil
 	}
 	p.afterApply(e)
@@ -253,6 +287,6 @@ func fail(lost []*Append, err error) {
 	for _, a := range lost {
 		a.tellWritten(AppendResult{}, err)
 		a.err = err
-		close(a.done)
+		a.settle()
 	}
 }

@@ -70,7 +70,7 @@ func TestAppendWaitsForRoomAndGivesUp(t *testing.T) {
 	p.node.Limits.AppendWait = 20 * time.Millisecond
 	p.mu.Lock()
 	stuck := batchOf("never applied")
-	p.proposals.push(&Append{Outcome: Outcome{done: make(chan struct{})}, data: stuck})
+	p.proposals.push(&Append{data: stuck})
 	p.proposals.maxBytes = len(stuck)
 	p.mu.Unlock()
 	if _, err := p.Append(batchOf("x")).Result(); !errors.Is(err, ErrUnavailable) {

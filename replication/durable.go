@@ -18,6 +18,8 @@ type durability struct {
 	failed func(error)   // is told when a background sync fails
 	told   func(uint64)  // is told how far the log is on disk; it must not block
 
+	work func() // the goroutine in the background, made once: there is one for each batch
+
 	index atomic.Uint64 // the last entry known to be on disk
 
 	mu         sync.Mutex
@@ -31,6 +33,10 @@ type durability struct {
 func newDurability(last func() uint64, sync func() error, failed func(error), told func(uint64)) *durability {
 	d := &durability{last: last, sync: sync, failed: failed, told: told}
 	d.turned.L = &d.mu
+	d.work = func() {
+		defer d.rounds.Done()
+		d.catchUp()
+	}
 	d.index.Store(last())
 	return d
 }
@@ -61,7 +67,8 @@ func (d *durability) begin() {
 	defer d.mu.Unlock()
 	if !d.background {
 		d.background = true
-		d.rounds.Go(d.catchUp)
+		d.rounds.Add(1)
+		go d.work()
 	}
 }
 

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"slices"
+
 	"quorumlog/log"
 	"quorumlog/record"
 )
@@ -11,7 +13,8 @@ import (
 type proposals struct {
 	maxBytes int
 
-	queue     []*Append // oldest first
+	queue     []*Append  // oldest first
+	first     [4]*Append // its memory while it is short, as it mostly is
 	bytes     int
 	producers map[int64]*Append // the newest in flight of each idempotent producer
 }
@@ -91,7 +94,7 @@ func (q *proposals) pop(data []byte) *Append {
 	}
 	q.queue[0] = nil
 	if q.queue = q.queue[1:]; len(q.queue) == 0 {
-		q.queue = nil
+		q.queue = q.first[:0]
 	}
 	q.bytes -= len(a.data)
 	a.settled, a.older = true, nil
@@ -105,7 +108,7 @@ func (q *proposals) pop(data []byte) *Append {
 
 // abandon empties the queue and the tentative table, and returns what was in flight.
 func (q *proposals) abandon() []*Append {
-	lost := q.queue
+	lost := slices.Clone(q.queue)
 	q.queue, q.bytes, q.producers = nil, 0, nil
 	return lost
 }

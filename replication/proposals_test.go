@@ -10,7 +10,7 @@ import (
 )
 
 func inflight(q *proposals, applied *log.Producers, b record.Batch) *Append {
-	a := &Append{Outcome: Outcome{done: make(chan struct{})}, data: b, standing: q.standing(b.ProducerID(), applied).After(b)}
+	a := &Append{data: b, standing: q.standing(b.ProducerID(), applied).After(b)}
 	q.push(a)
 	return a
 }

@@ -31,7 +31,7 @@ func (p *Partition) repeatedMarker(producerID int64) *Append {
 	if a := p.proposals.newest(producerID); a != nil {
 		return a
 	}
-	return &Append{Outcome: Outcome{done: closed, result: AppendResult{BaseOffset: -1, LogAppendTime: -1, StartOffset: p.StartOffset(), Duplicate: true}}}
+	return &Append{Outcome: Outcome{over: true, result: AppendResult{BaseOffset: -1, LogAppendTime: -1, StartOffset: p.StartOffset(), Duplicate: true}}}
 }
 
 // OpenTransaction reports whether the producer, at this epoch, has a transaction open here, if only

@@ -62,7 +62,7 @@ func (g *Guard) Ask() bool { return g.asked != nil }
 func (g *Guard) Append() *Append { return g.append(nil) }
 
 // AppendWritten is Partition.AppendWritten for the guarded batch; see Append.
-func (g *Guard) AppendWritten() *Append { return g.append(&Outcome{done: make(chan struct{})}) }
+func (g *Guard) AppendWritten() *Append { return g.append(&Outcome{}) }
 
 // AppendBatch is Append for a batch that takes the place of the one that Guard has looked at: of the
 // same producer and sequence, but made later.

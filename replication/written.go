@@ -86,13 +86,9 @@ func (p *Partition) answerWritten(ready []storedBatch) {
 // tellWritten answers who waits for Written, once; the partition's mu is held, or nobody else has
 // the proposal any more.
 func (a *Append) tellWritten(r AppendResult, err error) {
-	if a.written == nil {
+	if a.written == nil || a.written.known() {
 		return
 	}
-	select {
-	case <-a.written.done:
-	default:
-		a.written.result, a.written.err = r, err
-		close(a.written.done)
-	}
+	a.written.result, a.written.err = r, err
+	a.written.settle()
 }
