@@ -147,7 +147,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	b.leaders, b.nodes = newLeaderTable(), newNodeSet(b.id)
 	b.joined, b.addresses = make(chan struct{}), map[int32]string{}
 	b.arrived = make(chan *replica, 1024)
-	b.elector = newElector(b.id, b.nodes.alive)
+	b.elector = newElector(b.id, b.nodes.alive, b.late)
 	b.apis = b.table()
 	b.registerInternal()
 	b.newServer()
@@ -246,6 +246,7 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 		leader:   func() int32 { node, _ := b.meta.Leader(); return node },
 		term:     func() uint64 { return b.meta.Quorum().Term },
 		campaign: b.meta.Campaign,
+		urgent:   true,
 	}
 	close(b.joined)
 	b.checkController()
@@ -310,7 +311,7 @@ func (b *Broker) prepareReplicas() {
 		onRole: b.onRole, onMembership: b.onMembership,
 		givenUp: b.tellGivenUp, lost: b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
-		later:  b.leaders.later, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
+		later:  b.leaders.later, late: b.late, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
 	}
 }

@@ -14,6 +14,7 @@ type contender struct {
 	leader   func() int32   // -1 while unknown
 	term     func() uint64  // raised by every election, whoever stands
 	campaign func()
+	urgent   bool // it stands whatever else elects
 }
 
 // electionStep is what a voter leaves those before it in the list: about an election's length.
@@ -45,6 +46,14 @@ const electionDoubling = 3
 // attempt ends one that another voter, or this one, is about to win.
 const maxElectionPause = 3 * time.Second
 
+// maxStanding is in how many groups a node stands at a time. Elections of thousands of groups at once
+// would each take as long as all of them together, and leave the processors to nothing else: the nodes'
+// heartbeats would be late, nodes would be taken for gone, and their groups would elect too.
+const maxStanding = 512
+
+// roomPause is between two looks for groups that are through, while others wait for their turn.
+const roomPause = 5 * time.Millisecond
+
 // elector makes replicas stand for election where the leader is missing. Raft itself waits for
 // heartbeats to stay away, which takes seconds so that thousands of idle groups cost little; that
 // a node is gone is known much sooner. The first voter that is there stands at once, the next one
@@ -52,6 +61,7 @@ const maxElectionPause = 3 * time.Second
 type elector struct {
 	self  int32
 	alive func(node int32) bool
+	late  func() time.Duration // what this node does is behind by
 
 	mu   sync.Mutex
 	out  bool // this node stands no more
@@ -67,16 +77,18 @@ type attempt struct {
 	from  time.Time
 	steps float64
 	term  uint64 // of the last time that this node stood
-	made  int    // attempts in vain
+	made  int    // attempts, in vain so far
 	there int    // voters that were there when it was planned
+
+	holds time.Time // until when it counts as one of those that stand, unless it is through before
 }
 
 func (a *attempt) at(step time.Duration) time.Time {
 	return a.from.Add(min(time.Duration(a.steps*float64(step)), maxElectionPause))
 }
 
-func newElector(self int32, alive func(int32) bool) *elector {
-	return &elector{self: self, alive: alive, due: map[*contender]*attempt{}, wake: make(chan struct{}, 1)}
+func newElector(self int32, alive func(int32) bool, late func() time.Duration) *elector {
+	return &elector{self: self, alive: alive, late: late, due: map[*contender]*attempt{}, wake: make(chan struct{}, 1)}
 }
 
 // check looks at a group whose leader may be missing: one that was just opened, or whose voters
@@ -136,13 +148,25 @@ func (e *elector) elected(c *contender) {
 	}
 }
 
-// step is about how long an election takes now; the caller holds mu.
+// step is what a voter leaves those before it; the caller holds mu.
 func (e *elector) step(now time.Time) time.Duration {
-	step := electionStep + time.Duration(max(len(e.due)-1, 0))*electionShare
+	share := time.Duration(max(len(e.due)-1, 0)) * electionShare
+	return max(electionStep+share, e.length(now))
+}
+
+// electionHops is how often somebody has to get to do something in an election: the candidate, its disk,
+// the voters, theirs, and the leader and its followers once more. Where all are late because many groups
+// elect, each election takes as much longer.
+const electionHops = 6
+
+// length is how long an election takes now, at most; the caller holds mu.
+func (e *elector) length(now time.Time) time.Duration {
+	crowd := min(max(len(e.due)-1, 0), maxStanding)
+	length := electionStep + electionHops*e.late()*time.Duration(crowd)/maxStanding
 	if now.Sub(e.last) < paceMemory {
-		step = max(step, min(2*e.pace, maxElectionStep))
+		length = max(length, min(2*e.pace, maxElectionStep))
 	}
-	return step
+	return min(length, maxElectionPause)
 }
 
 // missing reports whether the group needs a leader and could elect one, how many voters are
@@ -191,25 +215,58 @@ func (e *elector) run(ctx context.Context) {
 func (e *elector) ready(now time.Time) (ready []*contender, next time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	step, room := e.step(now), maxStanding
+	var turn []*contender
 	next = time.Hour
-	step := e.step(now)
 	for c, a := range e.due {
-		if !a.at(step).After(now) {
-			if _, _, missing := e.missing(c); !missing {
-				delete(e.due, c)
-				continue
-			}
-			// Time enough for every voter to try.
-			round := float64(len(c.voters()) << min(a.made, electionDoubling))
-			a.from, a.steps = now, round*(1+rand.Float64())
-			if term := c.term(); a.made == 0 || a.term == term {
-				ready = append(ready, c)
-				a.term, a.made = term+1, a.made+1
-			} else { // that one may yet win
-				a.term, a.steps = term, 1+2*rand.Float64()
-			}
+		if a.holds.After(now) {
+			room--
+		}
+		if at := a.at(step); at.After(now) {
+			next = min(next, at.Sub(now))
+		} else {
+			turn = append(turn, c)
+		}
+	}
+	slices.SortFunc(turn, func(c, d *contender) int {
+		switch {
+		case c.urgent:
+			return -1 // there is only one
+		case d.urgent:
+			return 1
+		}
+		return e.due[c].at(step).Compare(e.due[d].at(step))
+	})
+	for _, c := range turn {
+		if room <= 0 && !c.urgent {
+			return ready, min(next, roomPause)
+		}
+		a := e.due[c]
+		if _, _, missing := e.missing(c); !missing {
+			delete(e.due, c)
+			continue
+		}
+		if e.stand(c, a, now) {
+			ready = append(ready, c)
+			room--
 		}
 		next = min(next, a.at(step).Sub(now))
 	}
 	return ready, next
+}
+
+// stand plans the attempt after the one that is due, and reports whether that is to be made: not
+// where another voter stands, who may yet win. The caller holds mu.
+func (e *elector) stand(c *contender, a *attempt, now time.Time) bool {
+	term := c.term()
+	if a.made > 0 && a.term != term {
+		a.from, a.term, a.steps = now, term, 1+2*rand.Float64()
+		return false
+	}
+	// Time enough for every voter to try.
+	round := float64(len(c.voters()) << min(a.made, electionDoubling))
+	a.from, a.steps = now, round*(1+rand.Float64())
+	a.term, a.made = term+1, a.made+1
+	a.holds = now.Add(e.length(now))
+	return true
 }

@@ -51,7 +51,7 @@ func newElection(ctx context.Context, can ...int32) *election {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			return e.up[id]
-		})
+		}, func() time.Duration { return 0 })
 		go e.elect[n].run(ctx)
 	}
 	return e
@@ -135,7 +135,7 @@ func TestANewGroupThatItsFirstVoterDoesNotOpenIsTheNextOnes(t *testing.T) {
 func TestAnElectionAmongManyGetsMoreTime(t *testing.T) {
 	elections(t, func(t *testing.T, ctx context.Context) {
 		e := newElection(ctx, 3)
-		for range 1000 { // that do not elect anybody
+		for range 400 { // that do not elect anybody
 			c := &contender{
 				voters: func() []int32 { return []int32{2, 3} }, leader: func() int32 { return -1 },
 				term: func() uint64 { return 0 }, campaign: func() {},
@@ -144,7 +144,7 @@ func TestAnElectionAmongManyGetsMoreTime(t *testing.T) {
 			e.elect[3].check(c)
 		}
 		e.set(2, 3)
-		time.Sleep(electionStep + 900*electionShare)
+		time.Sleep(electionStep + 300*electionShare)
 		e.expect(t, 1, 2)
 		time.Sleep(200 * electionShare)
 		e.expect(t, 3, 2, 3)
@@ -253,4 +253,93 @@ func TestWhereNobodyTakesALostLeadTheFirstStandsAStepLater(t *testing.T) {
 		time.Sleep(2 * electionStep)
 		e.expect(t, 2, 2)
 	})
+}
+
+// crowd is so many groups without a leader, in which one elector stands.
+type crowd struct {
+	mu     sync.Mutex
+	stood  []*contender
+	leader map[*contender]int32
+}
+
+func (w *crowd) add(e *elector, n int, urgent bool) (last *contender) {
+	for range n {
+		c := &contender{voters: func() []int32 { return []int32{1, 2} }, term: func() uint64 { return 2 }, urgent: urgent}
+		c.leader = func() int32 {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.leader[c] - 1
+		}
+		c.campaign = func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.stood = append(w.stood, c)
+		}
+		e.check(c)
+		last = c
+	}
+	return last
+}
+
+// take returns who stood since the last call, and has those elected that are to be.
+func (w *crowd) take(e *elector, elected bool) (stood []*contender) {
+	synctest.Wait()
+	w.mu.Lock()
+	stood, w.stood = w.stood, nil
+	if elected {
+		for _, c := range stood {
+			w.leader[c] = 2
+		}
+	}
+	w.mu.Unlock()
+	if elected {
+		for _, c := range stood {
+			e.checkRole(c)
+		}
+	}
+	return stood
+}
+
+func TestANodeStandsInSoManyGroupsAtATime(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElector(1, func(int32) bool { return true }, func() time.Duration { return 0 })
+		w := &crowd{leader: map[*contender]int32{}}
+		w.add(e, 3*maxStanding/2, false)
+		go e.run(ctx)
+		if n := len(w.take(e, true)); n != maxStanding {
+			t.Fatalf("stood in %d groups at once, not in %d", n, maxStanding)
+		}
+		time.Sleep(roomPause)
+		if n := len(w.take(e, true)); n != maxStanding/2 {
+			t.Fatalf("stood in %d more groups, not in the %d that were left", n, maxStanding/2)
+		}
+	})
+}
+
+func TestTheMetadataElectThoughManyGroupsDo(t *testing.T) {
+	elections(t, func(t *testing.T, ctx context.Context) {
+		e := newElector(1, func(int32) bool { return true }, func() time.Duration { return 0 })
+		w := &crowd{leader: map[*contender]int32{}}
+		go e.run(ctx)
+		w.add(e, 2*maxStanding, false)
+		w.take(e, false)
+		metadata := w.add(e, 1, true)
+		if stood := w.take(e, false); !slices.Contains(stood, metadata) {
+			t.Fatal("the metadata wait for their turn")
+		}
+	})
+}
+
+func TestElectionsOfManyGroupsGetMoreTimeWhereTheNodeIsLate(t *testing.T) {
+	late := 300 * time.Millisecond
+	e := newElector(1, func(int32) bool { return true }, func() time.Duration { return late })
+	w := &crowd{leader: map[*contender]int32{}}
+	w.add(e, 1, false)
+	if got := e.length(time.Now()); got != electionStep {
+		t.Errorf("one group has %s", got)
+	}
+	w.add(e, maxStanding, false)
+	if got, want := e.length(time.Now()), electionStep+electionHops*late; got != want {
+		t.Errorf("many have %s, not %s", got, want)
+	}
 }

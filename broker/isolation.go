@@ -36,8 +36,13 @@ func outvoted(voters, lost []int32) bool {
 	return left <= len(voters)/2
 }
 
-// abdicate is one round.
+// abdicate is one round. A node that is late itself may be heard well, only not in time: if it gave up
+// all that it leads, there would be still more to do.
 func (b *Broker) abdicate() {
+	if b.late() > paceLate {
+		b.isolation = isolation{}
+		return
+	}
 	lost := b.isolation.round(b.peers.Estranged())
 	if len(lost) == 0 {
 		return

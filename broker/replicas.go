@@ -56,6 +56,9 @@ type replica struct {
 	led    chan struct{}        // closed once the partition has led; a group of one waits for it
 	once   sync.Once
 
+	followed     chan struct{} // closed once its group has a leader, as far as this replica knows
+	followedOnce sync.Once
+
 	traffic traffic
 }
 
@@ -75,6 +78,7 @@ type replicas struct {
 
 	opens, openNanos atomic.Int64 // how often logs were opened and recovered, and what that took
 	later            func(k replicaKey, heard leader) leader
+	late             func() time.Duration // what this node does is behind by
 
 	tasks tasks // what is done about single replicas
 
@@ -161,7 +165,7 @@ func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 }
 
 func (r *replicas) newReplica(k replicaKey, t *cluster.Topic) *replica {
-	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{}), gone: make(chan struct{})}
+	x := &replica{key: k, topic: t.Name, dir: r.dir(t, k.partition), led: make(chan struct{}), followed: make(chan struct{}), gone: make(chan struct{})}
 	if l := r.leaving[k]; l != nil {
 		x.before = l.gone
 	}
@@ -197,7 +201,7 @@ func (r *replicas) leaderOf(x *replica) int32 {
 // stand has a replica stand for election, where it is open.
 func (r *replicas) stand(x *replica) {
 	if p := x.partition(); p != nil {
-		r.log.Info("standing for election", "topic", x.topic, "partition", x.key.partition, "replicas", x.placement().Replicas)
+		r.log.Debug("standing for election", "topic", x.topic, "partition", x.key.partition, "replicas", x.placement().Replicas)
 		p.Campaign()
 	}
 }
@@ -313,6 +317,9 @@ func (r *replicas) role(x *replica, p *replication.Partition, s replication.Stat
 	if s.Leading {
 		x.once.Do(func() { close(x.led) })
 	}
+	if s.Leader >= 0 {
+		x.followedOnce.Do(func() { close(x.followed) })
+	}
 	r.onRole(x, p, s)
 }
 
@@ -372,9 +379,9 @@ func (x *replica) remove(log *slog.Logger) {
 	_ = os.Remove(filepath.Dir(x.dir))
 }
 
-// createParallel is how many replicas are created at a time: what they wait for is one and the same
-// sync.
-const createParallel = 128
+// createPatience bounds how long a new replica's group may take to have a leader before the next one
+// is created.
+const createPatience = time.Second
 
 // openAll opens whatever is not open yet: the new ones at once, in the same order on every node,
 // and those that have files a few at a time, since they are read.
@@ -391,8 +398,41 @@ func (r *replicas) openAll(ctx context.Context) {
 		}
 	}
 	slices.SortFunc(created, func(a, b *replica) int { return cmp.Compare(a.key.partition, b.key.partition) })
-	r.openEach(ctx, created, createParallel)
+	r.createEach(ctx, created)
 	r.openEach(ctx, old, 2*runtime.GOMAXPROCS(0))
+}
+
+// createEach opens new replicas. One counts as under way until its group has a leader, so that elections
+// keep pace.
+func (r *replicas) createEach(ctx context.Context, list []*replica) {
+	if len(list) == 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	pace := newPace(r.late)
+	for _, x := range list {
+		if !pace.begin(ctx) {
+			return
+		}
+		wg.Go(func() {
+			defer pace.end()
+			if _, err := r.open(x); err == nil {
+				x.awaitLeader(ctx)
+			}
+		})
+	}
+}
+
+// awaitLeader waits, for a while, until the group of a new replica has a leader.
+func (x *replica) awaitLeader(ctx context.Context) {
+	patience := time.NewTimer(createPatience)
+	defer patience.Stop()
+	select {
+	case <-x.followed:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
 }
 
 // openEach opens replicas, so many at a time.

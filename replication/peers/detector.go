@@ -24,6 +24,9 @@ type observed struct {
 	known   bool      // there has been a sign of life
 	refused bool      // nobody listens at its address
 
+	slow   time.Duration // the longest silence of late that was none of a node that is gone
+	slowAt time.Time     // when that ended
+
 	suspects []int32   // whom it suspects itself
 	reported time.Time // when it said so
 
@@ -35,6 +38,10 @@ type observed struct {
 // startGrace is how long a member may take to be heard for the first time, in multiples of
 // suspectAfter: a cluster does not start in one moment.
 const startGrace = 4
+
+// slowMemory is for how long it counts that a node was silent for longer than usual: it, or this one, has
+// too much to do. If it were taken for gone, what it leads would be elected anew, and that is still more.
+const slowMemory = 10 * time.Second
 
 // change is a new verdict.
 type change struct {
@@ -59,9 +66,24 @@ func (d *detector) setMembers(members []int32, now time.Time) {
 
 // heard notes a sign of life.
 func (d *detector) heard(node int32, at time.Time) {
-	if o := d.nodes[node]; o != nil && (!o.known || at.After(o.heard)) {
-		o.heard, o.known, o.refused = at, true, false
+	o := d.nodes[node]
+	if o == nil || o.known && !at.After(o.heard) {
+		return
 	}
+	// A longer silence is that of a node that hung.
+	if gap := at.Sub(o.heard); o.known && !o.down && gap <= 2*d.suspectAfter && (gap >= o.slow || at.Sub(o.slowAt) > slowMemory) {
+		o.slow, o.slowAt = gap, at
+	}
+	o.heard, o.known, o.refused = at, true, false
+}
+
+// silent reports whether a node has not been heard for longer than it may be.
+func (d *detector) silent(o *observed, now time.Time) bool {
+	after := d.suspectAfter
+	if now.Sub(o.slowAt) <= slowMemory {
+		after = max(after, 2*o.slow)
+	}
+	return now.Sub(o.heard) >= after
 }
 
 // restarted notes that another process of the node was heard: what is held against the one before
@@ -69,6 +91,7 @@ func (d *detector) heard(node int32, at time.Time) {
 func (d *detector) restarted(node int32) {
 	if o := d.nodes[node]; o != nil {
 		o.reborn = o.down
+		o.known, o.slow = false, 0 // its silences are those of the one before
 	}
 }
 
@@ -105,7 +128,7 @@ func (d *detector) paused(now time.Time) {
 func (d *detector) suspects(now time.Time) []int32 {
 	var list []int32
 	for node, o := range d.nodes {
-		if now.Sub(o.heard) >= d.suspectAfter || o.refused && o.known {
+		if d.silent(o, now) || o.refused && o.known {
 			list = append(list, node)
 		}
 	}

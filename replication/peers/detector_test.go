@@ -243,3 +243,31 @@ func TestANodeThatWasRestartedIsUpAsSoonAsAMajorityHearsIt(t *testing.T) {
 	s.steps(9, []int32{2, 3}, nil)
 	s.expect("3 down", "3 up", "3 down") // the same process: its silence may come again
 }
+
+func TestANodeThatIsLateOftenGetsMoreTime(t *testing.T) {
+	s := play(t, 1, 2, 3)
+	late := map[int32][]int32{2: {3}}
+	s.steps(3, []int32{2}, nil)
+	s.step([]int32{2, 3}, nil) // node 3 after 400 ms
+	s.steps(7, []int32{2}, late)
+	s.expect()
+	s.step([]int32{2, 3}, late)
+	s.steps(8, []int32{2}, late)
+	s.expect()
+	s.steps(1, []int32{2, 3}, nil)
+	s.steps(120, []int32{2, 3}, nil) // that is forgotten
+	s.steps(4, []int32{2}, late)
+	s.expect()
+	s.step([]int32{2}, late)
+	s.expect("3 down")
+}
+
+func TestANodeThatHungGetsNoMoreTime(t *testing.T) {
+	s := play(t, 1, 2, 3)
+	suspected := map[int32][]int32{2: {3}}
+	s.steps(20, []int32{2}, suspected)
+	s.steps(15, []int32{2, 3}, nil)
+	s.expect("3 down", "3 up")
+	s.steps(5, []int32{2}, suspected)
+	s.expect("3 down", "3 up", "3 down")
+}

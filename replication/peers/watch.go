@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +14,9 @@ type watch struct {
 	peers   *Peers
 	started bool // guarded by the peers' mu
 	kick    chan struct{}
-	awake   time.Time // since when this process has run without a pause; the goroutine's own
+	awake   time.Time    // since when this process has run without a pause; the goroutine's own
+	ticked  atomic.Int64 // when it last beat, by the peers' clock
+	late    atomic.Int64 // how much later than it should, in ns
 	onDown  func(node int32)
 	onUp    func(node int32)
 	onCome  func(node int32)
@@ -72,14 +75,21 @@ func (p *Peers) Estranged() []int32 {
 	return p.watch.detector.estranged(time.Now())
 }
 
+// Late is how much later than it should this node's last heartbeat came, or the next one already is:
+// by so much this process has too much to do.
+func (p *Peers) Late() time.Duration {
+	due := p.clock() - p.watch.ticked.Load() - int64(p.timing.Beat)
+	return max(0, time.Duration(max(due, p.watch.late.Load())))
+}
+
 // connected is told of a new connection; restarted means that it is another process than the one
 // that was connected last.
 func (w *watch) connected(node int32, restarted bool) {
 	w.mu.Lock()
-	w.detector.heard(node, time.Now())
 	if restarted {
 		w.detector.restarted(node)
 	}
+	w.detector.heard(node, time.Now())
 	w.came = append(w.came, node)
 	w.tellSoon()
 	w.mu.Unlock()
@@ -105,6 +115,7 @@ func (w *watch) run() {
 	tick := time.NewTicker(p.timing.Beat)
 	defer tick.Stop()
 	last := time.Now()
+	w.ticked.Store(p.clock())
 	for {
 		select {
 		case <-tick.C:
@@ -120,6 +131,8 @@ func (w *watch) run() {
 			w.mu.Unlock()
 			p.log.Warn("this process did not run for a while", "duration", now.Sub(last))
 		}
+		w.late.Store(int64(now.Sub(last) - p.timing.Beat))
+		w.ticked.Store(p.clock())
 		last = now
 		w.tick(now)
 	}
