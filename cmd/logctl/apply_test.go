@@ -74,6 +74,24 @@ func TestExportIsWhatApplyReads(t *testing.T) {
 	c.ok("export", "-o", "json").says(name, `"topics"`)
 }
 
+func TestSettingsOfGroupsAreExportedAndApplied(t *testing.T) {
+	c := newBroker(t)
+	group := c.name()
+	t.Cleanup(func() { c.run("", "config", "reset", "group/"+group, "consumer.session.timeout.ms") })
+	declared := "groups: {" + group + ": {consumer.session.timeout.ms: 50000}}\n"
+	want := []string{"~ group/" + group, "+ consumer.session.timeout.ms = 50000", "0 to create, 1 to change, 0 to delete."}
+	c.run(declared, "plan", "-f", "-", "--check").want(statusRefused).shows(want...)
+	c.run(declared, "apply", "-f", "-", "--yes").want(statusDone).shows(want...)
+	c.ok("export").says("groups:\n  " + group + ":\n    consumer.session.timeout.ms: \"50000\"\n")
+	if got := decode[declare.File](c.ok("export", "-o", "json")); got.Groups[group]["consumer.session.timeout.ms"] != "50000" {
+		t.Errorf("exported %+v", got.Groups)
+	}
+	c.run("groups: {"+group+": {}}\n", "apply", "-f", "-", "--yes").want(statusDone).says("-   consumer.session.timeout.ms = 50000")
+	if out := c.ok("export").stdout; strings.Contains(out, group) {
+		t.Errorf("exported without settings:\n%s", out)
+	}
+}
+
 func TestADeclarationThatCannotBeIsRefusedBeforeAnythingIsMade(t *testing.T) {
 	c := newBroker(t)
 	name, fresh := c.topic(3), c.name()

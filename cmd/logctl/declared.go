@@ -68,7 +68,7 @@ func (a *app) readDeclared(path string) (declare.File, error) {
 const maxDeclared = 64 << 20
 
 // present reads from the cluster what a file could declare: topics that are not internal, and of
-// brokers and groups those that want names, or, where it is nil, what is set for all brokers.
+// brokers and groups those that want names, or, where it is nil, all that have settings.
 func (a *app) present(ctx context.Context, cl *kgo.Client, patterns []string, want *declare.File) (declare.File, error) {
 	topics, err := a.topics(ctx, a.admin(cl), patterns, false)
 	if err != nil {
@@ -113,7 +113,7 @@ func (a *app) present(ctx context.Context, cl *kgo.Client, patterns []string, wa
 	return out, nil
 }
 
-// others are the brokers and groups that want names, or all brokers.
+// others are the brokers and groups that want names, or all brokers, and all groups with settings.
 func (a *app) others(ctx context.Context, cl *kgo.Client, want *declare.File) ([]resource, error) {
 	brokers, err := a.admin(cl).ListBrokers(ctx)
 	if err != nil {
@@ -124,7 +124,8 @@ func (a *app) others(ctx context.Context, cl *kgo.Client, want *declare.File) ([
 		for _, b := range brokers {
 			out = append(out, resource{kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(b.NodeID))})
 		}
-		return out, nil
+		groups, err := a.configuredGroups(ctx, cl)
+		return append(out, groups...), err
 	}
 	for _, id := range slices.Sorted(maps.Keys(want.Brokers)) {
 		if !slices.ContainsFunc(brokers, func(b kadm.BrokerDetail) bool { return b.NodeID == id }) {
@@ -135,6 +136,26 @@ func (a *app) others(ctx context.Context, cl *kgo.Client, want *declare.File) ([
 	for _, name := range slices.Sorted(maps.Keys(want.Groups)) {
 		out = append(out, resource{kmsg.ConfigResourceTypeGroupConfig, name})
 	}
+	return out, nil
+}
+
+// configuredGroups are the groups with settings of their own. Brokers of before Kafka 4.1 cannot list them.
+func (a *app) configuredGroups(ctx context.Context, cl *kgo.Client) (out []resource, err error) {
+	listed, err := a.admin(cl).ListConfigResources(ctx, kmsg.ConfigResourceTypeGroupConfig)
+	if err == nil {
+		err = listed.Err
+	}
+	switch {
+	case notServed(err):
+		a.note("the settings of groups are left out: these brokers cannot list them")
+		return nil, nil
+	case err != nil:
+		return nil, a.explain(err, "list groups with settings")
+	}
+	for _, r := range listed.Resources {
+		out = append(out, resource{kmsg.ConfigResourceTypeGroupConfig, r.Name})
+	}
+	slices.SortFunc(out, func(x, y resource) int { return strings.Compare(x.name, y.name) })
 	return out, nil
 }
 

@@ -17,8 +17,9 @@ func newExport(a *app) *cobra.Command {
 		Use:   "export [NAME|PATTERN…]",
 		Short: "Write the topics and settings of a cluster as a file for logctl apply",
 		Long: `Write topics, all or those that are named, with their partitions, replicas and the settings that were
-made for them, and what was set for all brokers or for one while they ran. logctl apply reads it. The
-brokers' own topics are left out, and secrets, which nobody can read.`,
+made for them, and what was set for all brokers, for one while they ran, and for groups. With names it
+is topics alone. logctl apply reads it. The brokers' own topics are left out, and secrets, which nobody
+can read.`,
 		Example: `  logctl export > cluster.yaml
   logctl export 'order*' > orders.yaml`,
 		ValidArgsFunction: a.completeTopics,
@@ -32,6 +33,7 @@ brokers' own topics are left out, and secrets, which nobody can read.`,
 					f = declare.File{Topics: f.Topics}
 				}
 				maps.DeleteFunc(f.Brokers, func(_ int32, s declare.Settings) bool { return len(s) == 0 })
+				maps.DeleteFunc(f.Groups, func(_ string, s declare.Settings) bool { return len(s) == 0 })
 				if a.format == render.AsJSON {
 					return a.print(f)
 				}
