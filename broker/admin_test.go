@@ -144,13 +144,10 @@ func TestManyFailedReplicasDoNotHideThoseThatAreBeingOpened(t *testing.T) {
 		if i > 0 {
 			x.err = errors.New("damaged")
 		}
-		x.opening.Lock() // else the broker opens it
 		b.replicas.mu.Lock()
 		b.replicas.all[x.key] = x
 		b.replicas.mu.Unlock()
 		defer func() {
-			x.removed = true
-			x.opening.Unlock()
 			b.replicas.mu.Lock()
 			delete(b.replicas.all, x.key)
 			b.replicas.mu.Unlock()
