@@ -58,7 +58,7 @@ torture: ## whatever can be done to three processes, their network and disks, on
 	TORTURE=1 go test -count=1 -timeout 60m -v -run '^TestTorture' ./test/faults
 
 # With BENCH or PKG these benchmarks run once; without, those of the inner parts run six times and are compared.
-bench: $(BENCHSTAT) ## benchmarks of the inner parts beside the stored ones (4 minutes), or any others (PKG=./record BENCH=Validate)
+bench: $(BENCHSTAT) ## benchmarks of the inner parts beside the stored ones (5 minutes), or any others (PKG=./record BENCH=Validate)
 ifneq ($(origin BENCH)$(origin PKG),filefile)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 else
