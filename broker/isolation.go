@@ -36,11 +36,10 @@ func outvoted(voters, lost []int32) bool {
 	return left <= len(voters)/2
 }
 
-// abdicate is one round. A node that is late itself may be heard well, only not in time: if it gave up
-// all that it leads, there would be still more to do.
+// abdicate is one round, which does not count while this node is late itself: it may be heard well, only
+// not in time, and if it gave up all that it leads, there would be still more to do.
 func (b *Broker) abdicate() {
 	if b.late() > paceLate {
-		b.isolation = isolation{}
 		return
 	}
 	lost := b.isolation.round(b.peers.Estranged())
