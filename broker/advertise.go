@@ -35,19 +35,22 @@ func (a *advertiser) self(local, remote net.Addr) (string, int32) {
 		return a.fixed, a.port
 	}
 	l, r := addrOf(local), addrOf(remote)
-	host := "localhost"
-	switch {
-	case !l.IsValid(), r == a.gateway, isLocalhost(l):
-	case l.IsLoopback(), !r.IsLoopback(): // 127.0.0.2 is nobody's localhost
-		host = l.WithZone("").String()
+	host := localhost
+	if l.IsValid() && r != a.gateway && (l.IsLoopback() || !r.IsLoopback()) {
+		host = nameOf(l)
 	}
 	a.note(host, l, r)
 	return host, a.port
 }
 
-// isLocalhost reports whether the name localhost leads to an address.
-func isLocalhost(a netip.Addr) bool {
-	return a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback()
+const localhost = "localhost"
+
+// nameOf is how clients are told an address: 127.0.0.2 is nobody's localhost.
+func nameOf(a netip.Addr) string {
+	if a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback() {
+		return localhost
+	}
+	return a.WithZone("").String()
 }
 
 // note logs the choice, once a network.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -275,16 +276,22 @@ func (b *Broker) openMetadata(ctx context.Context, cfg Config) (err error) {
 }
 
 // registeredHost is where clients that know this broker from another one reach it: as advertised,
-// else the address that it listens on, and for all interfaces the one that the other nodes use.
+// else the address that it listens on, and for all interfaces the one that the other nodes use. It
+// has to be the name that the broker gives itself: a client that is told of another one gives up its
+// connections, and repeats what was on its way.
 func (b *Broker) registeredHost(host string) string {
 	if host != "" {
 		return host
 	}
-	if ip := b.listener.Addr().(*net.TCPAddr).IP; !ip.IsUnspecified() {
-		return ip.String()
+	ip := addrOf(b.listener.Addr())
+	if ip.IsUnspecified() {
+		host, _, _ = net.SplitHostPort(b.raftAddress)
+		var err error
+		if ip, err = netip.ParseAddr(host); err != nil {
+			return host
+		}
 	}
-	host, _, _ = net.SplitHostPort(b.raftAddress)
-	return host
+	return nameOf(ip)
 }
 
 // advertised splits --advertise; an empty host means that it is chosen connection by connection.
@@ -460,11 +467,9 @@ func (b *Broker) closeParts() error {
 	return errors.Join(errs...)
 }
 
-// address is where a client reaches a broker. A node that is alone is named by the way the client came.
-// Where there are others these know it by what it has registered, and it must say the same: a client that
-// is told of another address gives up its connections, and repeats what was on its way.
+// address is where a client reaches a broker: this one by the way it came, others as they registered.
 func (b *Broker) address(c *protocol.Conn, n *cluster.Broker) (string, int32) {
-	if n.ID == b.id && len(b.meta.Image().Brokers()) == 1 {
+	if n.ID == b.id {
 		return b.advertise.self(c.LocalAddr(), c.RemoteAddr())
 	}
 	return n.Host, n.Port
