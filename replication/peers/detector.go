@@ -70,8 +70,8 @@ func (d *detector) heard(node int32, at time.Time) {
 	if o == nil || o.known && !at.After(o.heard) {
 		return
 	}
-	// A longer silence is that of a node that hung.
-	if gap := at.Sub(o.heard); o.known && !o.down && gap <= 2*d.suspectAfter && (gap >= o.slow || at.Sub(o.slowAt) > slowMemory) {
+	// A silence for which it was suspected is that of a node that hung or was cut off, and a long one too.
+	if gap := at.Sub(o.heard); o.known && !o.down && gap <= 2*d.suspectAfter && !d.silent(o, at) && (gap >= o.slow || at.Sub(o.slowAt) > slowMemory) {
 		o.slow, o.slowAt = gap, at
 	}
 	o.heard, o.known, o.refused = at, true, false

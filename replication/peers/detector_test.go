@@ -249,7 +249,7 @@ func TestANodeThatIsLateOftenGetsMoreTime(t *testing.T) {
 	late := map[int32][]int32{2: {3}}
 	s.steps(3, []int32{2}, nil)
 	s.step([]int32{2, 3}, nil) // node 3 after 400 ms
-	s.steps(7, []int32{2}, late)
+	s.steps(6, []int32{2}, late)
 	s.expect()
 	s.step([]int32{2, 3}, late)
 	s.steps(8, []int32{2}, late)
@@ -259,6 +259,14 @@ func TestANodeThatIsLateOftenGetsMoreTime(t *testing.T) {
 	s.steps(4, []int32{2}, late)
 	s.expect()
 	s.step([]int32{2}, late)
+	s.expect("3 down")
+}
+
+func TestANodeThatWasSuspectedGetsNoMoreTime(t *testing.T) {
+	s := play(t, 1, 2, 3)
+	s.steps(5, []int32{2}, nil) // this node alone is cut off from node 3
+	s.steps(3, []int32{2, 3}, nil)
+	s.steps(5, []int32{2}, map[int32][]int32{2: {3}})
 	s.expect("3 down")
 }
 
