@@ -55,10 +55,18 @@ func (b *Broker) coordinatorOf(ctx context.Context, r *protocol.Request, kind in
 	im := b.meta.Image()
 	leader := b.leadership(im, t, partition(key)).leader
 	n := im.Broker(leader)
-	if n == nil || n.Fenced {
+	if n == nil || n.Fenced || !b.inTouch(n.ID) {
 		return fail(kerr.CoordinatorNotAvailable)
 	}
 	out.NodeID = n.ID
 	out.Host, out.Port = b.address(r.Conn, n)
 	return out
+}
+
+// inTouch reports whether this node has a connection to another one. Where it has none, that node may have
+// died a moment ago and not be taken for gone yet: a client that is sent there is refused, and some give up
+// then, while all of them ask again where the coordinator is not available.
+func (b *Broker) inTouch(node int32) bool {
+	_, connected := b.peers.Connected(node)
+	return node == b.id || connected
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -237,5 +238,41 @@ func TestAllNodesTellClientsTheSameAddresses(t *testing.T) {
 		if len(got) != 3 || !maps.Equal(got, want) {
 			t.Errorf("node %d tells %v, the first one %v", b.id, got, want)
 		}
+	}
+}
+
+func TestACoordinatorThatIsOutOfTouchIsNotNamed(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	find := func(from *testBroker) int32 {
+		q := kmsg.NewPtrFindCoordinatorRequest()
+		q.Version, q.CoordinatorKeys = 4, []string{"g"}
+		for {
+			x := raw[*kmsg.FindCoordinatorResponse](from, q).Coordinators[0]
+			switch x.ErrorCode {
+			case 0:
+				return x.NodeID
+			case kerr.CoordinatorNotAvailable.Code:
+				time.Sleep(time.Millisecond)
+			default:
+				t.Fatal(kerr.ErrorForCode(x.ErrorCode))
+			}
+		}
+	}
+	gone := c.node(find(c.node(1)))
+	other := c.node(gone.id%3 + 1)
+	id := gone.id
+	find(other)
+	if err := gone.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	gone.Broker = nil
+	for {
+		if _, ok := other.peers.Connected(id); !ok {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got := find(other); got == id {
+		t.Errorf("node %d is the coordinator, which is gone", got)
 	}
 }
