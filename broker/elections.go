@@ -26,7 +26,7 @@ const (
 )
 
 // foundingSteps is how many of them the voters of a group that never had a leader leave the first
-// one, which may have many to open before this: where they did not, half of a thousand new groups
+// one, which may have many to open before this: where they did not, a third of a thousand new groups
 // elected twice.
 const foundingSteps = 8
 
