@@ -109,6 +109,7 @@ func (q *proposals) pop(data []byte) *Append {
 // abandon empties the queue and the tentative table, and returns what was in flight.
 func (q *proposals) abandon() []*Append {
 	lost := slices.Clone(q.queue)
+	clear(q.queue) // part of it may be first, which stays
 	q.queue, q.bytes, q.producers = nil, 0, nil
 	return lost
 }
