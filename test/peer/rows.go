@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"quorumlog/test/internal/nodes"
+	"quorumlog/test/internal/stats"
 )
 
 const kib = 1024
@@ -74,8 +75,8 @@ func steady(partitions int32, rate int) func(context.Context, measured) (figures
 			return nil, err
 		}
 		return figures{
-			{"p50, ms", quantile(took, 0.5), less},
-			{"p99, ms", quantile(took, 0.99), less},
+			{"p50, ms", stats.Quantile(took, 0.5), less},
+			{"p99, ms", stats.Quantile(took, 0.99), less},
 			{"broker CPU-s/s", (m.cluster.Used() - used).Seconds() / float64(m.seconds), less},
 		}, nil
 	}

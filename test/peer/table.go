@@ -5,8 +5,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
+
+	"quorumlog/test/internal/stats"
 )
 
 // Which of two figures is the better one.
@@ -58,7 +59,7 @@ func (t *table) print(w io.Writer, systems []system) error {
 				return err
 			}
 		}
-		ratio := quantile(l.samples[a], 0.5) / quantile(l.samples[b], 0.5)
+		ratio := stats.Quantile(l.samples[a], 0.5) / stats.Quantile(l.samples[b], 0.5)
 		if _, err := fmt.Fprintf(w, "| %s | %s | %s | %.2f | %s |\n", l.figure, spread(l.samples[a]), spread(l.samples[b]), ratio, [...]string{"less", "more"}[l.better]); err != nil {
 			return err
 		}
@@ -70,25 +71,5 @@ func spread(v []float64) string {
 	if len(v) == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%s (%s–%s)", number(quantile(v, 0.5)), number(slices.Min(v)), number(slices.Max(v)))
-}
-
-// number writes three digits or so.
-func number(v float64) string {
-	switch {
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
-// quantile is the value below which such a share of the values lies; NaN of none.
-func quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
-		return math.NaN()
-	}
-	s := slices.Sorted(slices.Values(v))
-	return s[min(int(q*float64(len(s))), len(s)-1)]
+	return fmt.Sprintf("%s (%s–%s)", stats.Number(stats.Quantile(v, 0.5)), stats.Number(slices.Min(v)), stats.Number(slices.Max(v)))
 }

@@ -12,13 +12,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"quorumlog/test/internal/nodes"
+	"quorumlog/test/internal/stats"
 )
 
 // sampler looks at all nodes at intervals.
@@ -60,10 +60,10 @@ func (s *sampler) work(ctx context.Context) error {
 			continue
 		}
 		now := s.cluster.Used()
-		x = append(x, quantile(took, 0.5), quantile(took, 0.99), (now-used).Seconds()/s.every.Seconds())
+		x = append(x, stats.Quantile(took, 0.5), stats.Quantile(took, 0.99), (now-used).Seconds()/s.every.Seconds())
 		used = now
 		s.series.add(x)
-		slog.Info("sample", "minutes", number(x[0]), "values", fmt.Sprintf("%.1f", x[1:]), "acknowledged", s.load.acknowledged.Load(), "found", s.load.found())
+		slog.Info("sample", "minutes", stats.Number(x[0]), "values", fmt.Sprintf("%.1f", x[1:]), "acknowledged", s.load.acknowledged.Load(), "found", s.load.found())
 	}
 	if errors.Is(context.Cause(ctx), errOver) {
 		return nil
@@ -105,21 +105,4 @@ func onDisk(dir string) (n float64) {
 		return nil
 	})
 	return n
-}
-
-// quantile is the value below which such a share of the values lies.
-func quantile(v []float64, q float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[min(int(q*float64(len(s))), len(s)-1)]
-}
-
-// number writes three digits or so.
-func number(v float64) string {
-	switch {
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
 }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"strconv"
+
+	"quorumlog/test/internal/stats"
 )
 
 // column is something that is measured again and again. It is flat when the median of the last quarter of
@@ -87,12 +89,12 @@ func (s *series) judge(w io.Writer) bool {
 		limit, verdict := "", ""
 		if !c.told {
 			most := q[1]*(1+c.share) + c.plus
-			limit, verdict = number(most), "flat"
+			limit, verdict = stats.Number(most), "flat"
 			if !(q[3] <= most) { // also where there is none
 				verdict, flat = "NOT FLAT", false
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", c.name, number(q[0]), number(q[1]), number(q[2]), number(q[3]), limit, verdict)
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", c.name, stats.Number(q[0]), stats.Number(q[1]), stats.Number(q[2]), stats.Number(q[3]), limit, verdict)
 	}
 	return flat
 }
@@ -107,5 +109,5 @@ func (s *series) median(column, quarter int) float64 {
 	if len(v) == 0 {
 		return math.NaN()
 	}
-	return quantile(v, 0.5)
+	return stats.Quantile(v, 0.5)
 }
