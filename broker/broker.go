@@ -318,7 +318,8 @@ func (b *Broker) prepareReplicas() {
 		onRole: b.onRole, onMembership: b.onMembership,
 		givenUp: b.tellGivenUp, lost: b.rebuild,
 		opened: func(x *replica) { b.align(x); b.elector.check(&x.contender) },
-		later:  b.leaders.later, late: b.late, all: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
+		later:  b.leaders.later, late: b.late,
+		seen: new(cluster.Image), all: map[replicaKey]*replica{}, unopened: map[replicaKey]*replica{}, leaving: map[replicaKey]*replica{},
 		config: func(t *cluster.Topic) config.TopicConfig { return b.settings.Topic(t.Configs) },
 	}
 }
@@ -341,7 +342,7 @@ func (b *Broker) openPartitions() {
 		b.onImage(old, now)
 		wake()
 	})
-	b.replicas.follow(nil, b.meta.Image())
+	b.replicas.follow(b.meta.Image())
 	b.noticeNodes(b.meta.Image())
 	b.replicas.sweep(b.meta.Image())
 	wake()
@@ -367,13 +368,22 @@ func (b *Broker) onImage(old, now *cluster.Image) {
 	if settingsChanged(old, now, b.id) {
 		b.applySettings(now)
 	}
-	gone := b.replicas.follow(old, now)
+	b.replicas.follow(now)
 	b.peers.SetMembers(b.memberIDs(now))
 	b.noticeNodes(now)
-	if len(gone) > 0 {
+	if gone := deletedTopics(old, now); len(gone) > 0 {
 		b.leaders.forget(now)
 		b.groups.OnTopicsDeleted(gone...)
 	}
+}
+
+func deletedTopics(old, now *cluster.Image) (gone []group.DeletedTopic) {
+	for was, is := range now.TopicsSince(old) {
+		if is == nil {
+			gone = append(gone, group.DeletedTopic{Name: was.Name, ID: was.ID})
+		}
+	}
+	return gone
 }
 
 func (b *Broker) openLoop(wake <-chan struct{}) {

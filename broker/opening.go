@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -18,10 +19,7 @@ const createPatience = time.Second
 // and those that have files a few at a time, since they are read.
 func (r *replicas) openAll(ctx context.Context) {
 	var created, old []*replica
-	for _, x := range r.list() {
-		if x.partition() != nil {
-			continue
-		}
+	for _, x := range r.notOpen() {
 		if _, err := os.Stat(x.dir); err == nil {
 			old = append(old, x)
 		} else {
@@ -31,6 +29,14 @@ func (r *replicas) openAll(ctx context.Context) {
 	slices.SortFunc(created, func(a, b *replica) int { return cmp.Compare(a.key.partition, b.key.partition) })
 	r.createEach(ctx, created)
 	r.openEach(ctx, old, 2*runtime.GOMAXPROCS(0))
+}
+
+// notOpen returns the replicas that have not been opened yet, or could not be.
+func (r *replicas) notOpen() []*replica {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.unopened, func(_ replicaKey, x *replica) bool { return x.partition() != nil })
+	return slices.Collect(maps.Values(r.unopened))
 }
 
 // createEach opens new replicas. One counts as under way until its group has a leader, so that elections

@@ -18,7 +18,6 @@ import (
 
 	"quorumlog/broker/config"
 	"quorumlog/cluster"
-	"quorumlog/group"
 	"quorumlog/replication"
 )
 
@@ -81,10 +80,12 @@ type replicas struct {
 
 	tasks tasks // what is done about single replicas
 
-	mu      sync.RWMutex
-	all     map[replicaKey]*replica
-	leaving map[replicaKey]*replica // whose files are being deleted
-	closed  bool
+	mu       sync.RWMutex
+	seen     *cluster.Image // the latest that was followed
+	all      map[replicaKey]*replica
+	unopened map[replicaKey]*replica // those of all that were not open when openAll looked last
+	leaving  map[replicaKey]*replica // whose files are being deleted
+	closed   bool
 }
 
 // get returns the replica, or nil where the metadata does not place it here.
@@ -105,42 +106,46 @@ func (r *replicas) list() []*replica {
 	return out
 }
 
-// follow brings the set of replicas in line with an image: added ones are registered (and
-// opened later), those of deleted topics are removed with their files. It returns the topics
-// that are gone.
-func (r *replicas) follow(old, now *cluster.Image) (deleted []group.DeletedTopic) {
+// follow brings the set of replicas in line with an image: added ones are registered (and opened
+// later), those that do not belong here any more are removed with their files. Only topics that
+// changed since the image before are looked at; an older image is no news.
+func (r *replicas) follow(now *cluster.Image) {
 	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil
+	defer r.mu.Unlock()
+	old := r.seen
+	if r.closed || now.Index() < old.Index() {
+		return
 	}
-	var gone []*replica
-	all := old == nil || settingsChanged(old, now, r.self) // a topic's defaults are the broker's settings
-	for _, t := range now.Topics() {
-		if all || old.TopicByID(t.ID) != t {
+	r.seen = now
+	for was, is := range now.TopicsSince(old) {
+		if was != nil {
+			r.leave(was, is)
+		}
+		if is != nil {
+			r.place(now, is)
+		}
+	}
+	if settingsChanged(old, now, r.self) { // a topic's defaults are the broker's settings
+		for _, t := range now.Topics() {
 			r.place(now, t)
 		}
 	}
-	for k, x := range r.all {
-		t := now.TopicByID(k.topic)
-		if t == nil || int(k.partition) >= len(t.Partitions) || !slices.Contains(t.Partitions[k.partition].Replicas, r.self) {
-			delete(r.all, k)
-			r.leaving[k] = x
-			gone = append(gone, x)
+}
+
+// leave has those of a topic's replicas removed that do not belong here any more, where is says what
+// has become of the topic, nil if it is deleted; the caller holds mu.
+func (r *replicas) leave(was, is *cluster.Topic) {
+	for i := range was.Partitions {
+		k := replicaKey{was.ID, int32(i)}
+		x := r.all[k]
+		if x == nil || is != nil && i < len(is.Partitions) && slices.Contains(is.Partitions[i].Replicas, r.self) {
+			continue
 		}
-	}
-	for _, x := range gone {
+		delete(r.all, k)
+		delete(r.unopened, k)
+		r.leaving[k] = x
 		r.tasks.run(func() { r.remove(x) }) // before close can look for what is open
 	}
-	r.mu.Unlock()
-	if old != nil {
-		for _, t := range old.Topics() {
-			if now.TopicByID(t.ID) == nil {
-				deleted = append(deleted, group.DeletedTopic{Name: t.Name, ID: t.ID})
-			}
-		}
-	}
-	return deleted
 }
 
 // place registers the topic's replicas that belong here and hands changed settings to those
@@ -155,7 +160,7 @@ func (r *replicas) place(now *cluster.Image, t *cluster.Topic) {
 		x := r.all[k]
 		if x == nil {
 			x = r.newReplica(k, t)
-			r.all[k] = x
+			r.all[k], r.unopened[k] = x, x
 		}
 		if x.configure(c, p, founders(now, p)) {
 			r.tasks.run(func() { r.opened(x) }) // its group is to have other members

@@ -6,22 +6,28 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"quorumlog/cluster"
 )
 
 // A partition that is moved away and back again: its old files are deleted before the new ones
 // are made, not afterwards, and with the old ones the old votes.
 func TestAReplicaThatComesBackAtOnceKeepsItsFiles(t *testing.T) {
 	b := startBroker(t, nil)
-	without := b.meta.Image()
 	b.topic("t", 1, nil)
 	with := b.meta.Image()
-	x := b.replicas.get(with.Topic("t").ID, 0)
+	id := with.Topic("t").ID
+	without, err := with.Apply(cluster.TopicRemovedRecord{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := b.replicas.get(id, 0)
 	if _, err := b.replicas.open(x); err != nil {
 		t.Fatal(err)
 	}
 	x.opening.Lock() // the removal takes a while
-	b.replicas.follow(with, without)
-	b.replicas.follow(without, with)
+	b.replicas.follow(without)
+	b.replicas.follow(with)
 	again := b.replicas.get(x.key.topic, 0)
 	if again == x {
 		t.Fatal("the same replica")

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"hash/maphash"
+	"iter"
 	"maps"
+	"reflect"
 )
 
 // tableShards is the number of maps in a table; a set of them is one uint64.
@@ -12,7 +14,7 @@ var tableSeed = maphash.MakeSeed()
 
 // table is a persistent map: a copy of the struct is a new version that shares every shard with
 // the old one until it is written to. A change copies one shard, a 64th of the whole.
-type table[K comparable, V any] struct {
+type table[K, V comparable] struct {
 	shards [tableShards]map[K]V
 	len    int
 }
@@ -62,4 +64,30 @@ func (t *table[K, V]) own(shard int, owned *uint64) map[K]V {
 		}
 	}
 	return t.shards[shard]
+}
+
+// since yields the values that differ from those of an older version: as they were and as they are,
+// the zero value where there was or is none. It looks only into shards that the two do not share.
+func (t *table[K, V]) since(old *table[K, V]) iter.Seq2[V, V] {
+	return func(yield func(was, is V) bool) {
+		for n, is := range t.shards {
+			was := old.shards[n]
+			if reflect.ValueOf(is).Pointer() == reflect.ValueOf(was).Pointer() { // Go compares no maps
+				continue
+			}
+			for k, v := range is {
+				if o := was[k]; o != v && !yield(o, v) {
+					return
+				}
+			}
+			for k, o := range was {
+				if _, there := is[k]; !there {
+					var none V
+					if !yield(o, none) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
