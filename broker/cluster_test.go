@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -243,7 +244,18 @@ func TestAllNodesTellClientsTheSameAddresses(t *testing.T) {
 
 func TestACoordinatorThatIsOutOfTouchIsNotNamed(t *testing.T) {
 	c := startCluster(t, 3, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	again := func(waitsFor string) {
+		t.Helper()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", waitsFor)
+		}
+	}
 	find := func(from *testBroker) int32 {
+		t.Helper()
 		q := kmsg.NewPtrFindCoordinatorRequest()
 		q.Version, q.CoordinatorKeys = 4, []string{"g"}
 		for {
@@ -252,7 +264,7 @@ func TestACoordinatorThatIsOutOfTouchIsNotNamed(t *testing.T) {
 			case 0:
 				return x.NodeID
 			case kerr.CoordinatorNotAvailable.Code:
-				time.Sleep(time.Millisecond)
+				again("a coordinator")
 			default:
 				t.Fatal(kerr.ErrorForCode(x.ErrorCode))
 			}
@@ -270,7 +282,7 @@ func TestACoordinatorThatIsOutOfTouchIsNotNamed(t *testing.T) {
 		if _, ok := other.peers.Connected(id); !ok {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		again("the end of the connection")
 	}
 	if got := find(other); got == id {
 		t.Errorf("node %d is the coordinator, which is gone", got)

@@ -13,11 +13,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"quorumlog/test/internal/nodes"
 )
@@ -37,14 +35,7 @@ func main() {
 	flag.StringVar(&o.csv, "csv", "growth.csv", "the file of figures")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each point; the median counts")
 	flag.IntVar(&o.mb, "mb", 256, "megabytes of a round")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "growth:", err)
-		stop()
-		os.Exit(1)
-	}
+	nodes.Main("growth", func(ctx context.Context, dir string) error { return run(ctx, o, dir) })
 }
 
 // point is one size of everything.
@@ -84,12 +75,7 @@ var head = []string{"axis", "value", "broker CPU-s/GB", "MB/s", "memory of a nod
 
 type sample [4]float64
 
-func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp("", "growth-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
+func run(ctx context.Context, o options, dir string) error {
 	for _, p := range points(o.mb) {
 		if o.only != "" && o.only != p.axis {
 			continue

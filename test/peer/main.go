@@ -11,14 +11,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"quorumlog/test/internal/nodes"
 )
@@ -42,14 +39,7 @@ func main() {
 	flag.IntVar(&o.mb, "mb", 512, "megabytes of a round")
 	flag.IntVar(&o.seconds, "seconds", 10, "seconds of a round at a fixed rate")
 	flag.StringVar(&o.only, "only", "", "rows whose name contains this")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "peer:", err)
-		stop()
-		os.Exit(1)
-	}
+	nodes.Main("peer", func(ctx context.Context, dir string) error { return run(ctx, o, dir) })
 }
 
 // row is some work, on a cluster of so many nodes.
@@ -68,16 +58,7 @@ type measured struct {
 	cluster *nodes.Cluster // nil where the row is fresh
 }
 
-func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp("", "peer-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err == nil { // else the logs tell why
-			err = os.RemoveAll(dir)
-		}
-	}()
+func run(ctx context.Context, o options, dir string) error {
 	if err := fetchKafka(ctx, o.jars); err != nil {
 		return fmt.Errorf("fetching Apache Kafka: %w", err)
 	}
@@ -96,7 +77,7 @@ func measure(ctx context.Context, o options, systems []system, n int, t *table) 
 	clusters := map[string]*nodes.Cluster{}
 	defer func() {
 		for _, c := range clusters {
-			err = errors.Join(err, c.Close())
+			err = nodes.Closing(c, err)
 		}
 	}()
 	for _, r := range rows() {

@@ -13,9 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"quorumlog/test/internal/nodes"
@@ -34,14 +32,7 @@ func main() {
 	flag.DurationVar(&o.length, "for", time.Hour, "how long")
 	flag.Float64Var(&o.rate, "rate", 1, "the load: twice the rate is half of every pause")
 	flag.StringVar(&o.csv, "csv", "", "a file for the samples")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		stop()
-		os.Exit(1)
-	}
+	nodes.Main("soak", func(ctx context.Context, dir string) error { return run(ctx, o, dir) })
 }
 
 // settings make what happens in days happen in minutes.
@@ -55,18 +46,7 @@ var settings = []string{
 	"group.initial.rebalance.delay.ms=0", "auto.create.topics.enable=false",
 }
 
-func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp("", "soak-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err == nil { // else the logs tell why
-			err = os.RemoveAll(dir)
-		} else {
-			err = fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
-		}
-	}()
+func run(ctx context.Context, o options, dir string) (err error) {
 	c, err := nodes.PrepareBrokerd(o.program, filepath.Join(dir, "cluster"), 3)
 	if err != nil {
 		return err
