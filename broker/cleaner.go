@@ -133,14 +133,16 @@ const cleanRate = 512 << 20
 // pacer spreads bytes over time.
 type pacer struct{ next time.Time }
 
-// pacerSlack is how far ahead of its rate a pacer may be before it sleeps: timers are not finer.
-const pacerSlack = 10 * time.Millisecond
+// pacerSlack is how far ahead of its rate a pacer may be before it sleeps, and how much of what it
+// slept too long it makes up for. Timers are not much finer, and others wait for a processor or the
+// disk as long.
+const pacerSlack = 2 * time.Millisecond
 
 // wait returns when so many bytes more are within the rate, bytes a second, or ctx ends.
 func (p *pacer) wait(ctx context.Context, bytes int, rate float64) error {
 	now := time.Now()
-	if p.next.Before(now) {
-		p.next = now
+	if late := now.Add(-pacerSlack); p.next.Before(late) {
+		p.next = late
 	}
 	p.next = p.next.Add(min(time.Duration(float64(bytes)/rate*float64(time.Second)), time.Hour))
 	ahead := p.next.Sub(now)

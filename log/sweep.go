@@ -15,7 +15,7 @@ type swept struct {
 }
 
 // sweepBytes is how much is read at a time, unless a batch is larger.
-const sweepBytes = 1 << 20
+const sweepBytes = 256 << 10
 
 // window is a part of a segment's data file, read apart from the mapping: what a compaction goes
 // through need not stay in memory.
