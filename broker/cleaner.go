@@ -1,12 +1,12 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 	"time"
 
 	"quorumlog/broker/config"
+	"quorumlog/internal/throttle"
 	"quorumlog/log"
 	"quorumlog/replication"
 )
@@ -15,7 +15,7 @@ import (
 type cleaner struct {
 	b      *Broker
 	failed map[replicaKey]time.Time // when a compaction last failed
-	pacer  pacer
+	pacer  throttle.Bytes
 
 	dirtiest                               atomic.Uint64 // the largest dirty ratio at the last look, in millionths
 	waiting                                atomic.Int64  // logs to compact at the last look
@@ -34,6 +34,7 @@ func (b *Broker) cleanLoop() {
 	inBackground()
 	c := &b.cleaner
 	c.b, c.failed = b, map[replicaKey]time.Time{}
+	c.pacer.Slack = cleanSlack
 	for b.ctx.Err() == nil {
 		if x := c.choose(); x != nil && !b.disk.full() {
 			c.clean(x)
@@ -123,38 +124,13 @@ func (c *cleaner) pace(bytes int) error {
 	if c.b.disk.full() {
 		return errDiskFull
 	}
-	return c.pacer.wait(c.b.ctx, bytes, min(c.b.settings.Float("log.cleaner.io.max.bytes.per.second"), cleanRate))
+	return c.pacer.Wait(c.b.ctx, int64(bytes), min(c.b.settings.Float("log.cleaner.io.max.bytes.per.second"), cleanRate))
 }
 
 // cleanRate is how much a second compaction reads and writes at most, bytes: several times what a
 // node takes from producers, and little enough to leave them the disk and most of a processor.
 const cleanRate = 512 << 20
 
-// pacer spreads bytes over time.
-type pacer struct{ next time.Time }
-
-// pacerSlack is how far ahead of its rate a pacer may be before it sleeps, and how much of what it
-// slept too long it makes up for. Timers are not much finer, and others wait for a processor or the
-// disk as long.
-const pacerSlack = 2 * time.Millisecond
-
-// wait returns when so many bytes more are within the rate, bytes a second, or ctx ends.
-func (p *pacer) wait(ctx context.Context, bytes int, rate float64) error {
-	now := time.Now()
-	if late := now.Add(-pacerSlack); p.next.Before(late) {
-		p.next = late
-	}
-	p.next = p.next.Add(min(time.Duration(float64(bytes)/rate*float64(time.Second)), time.Hour))
-	ahead := p.next.Sub(now)
-	if ahead < pacerSlack {
-		return ctx.Err()
-	}
-	t := time.NewTimer(ahead)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// cleanSlack is for how long compaction works before it rests as long: others wait for a processor
+// or the disk meanwhile.
+const cleanSlack = 2 * time.Millisecond

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"quorumlog/internal/throttle"
 	"quorumlog/log"
 )
 
@@ -34,9 +35,9 @@ type Node struct {
 	initErr     error
 	checkpoints checkpointer
 
-	sending, receiving chan struct{} // a place for each transfer
-	shaper             shaper
-	shipped            atomic.Int64 // bytes of segment files sent
+	sending, receiving chan struct{}  // a place for each transfer
+	shipping           throttle.Bytes // bytes of segment files on their way out
+	shipped            atomic.Int64   // bytes of segment files sent
 }
 
 // Timing is Raft's clockwork. Zero fields take the default.

@@ -174,7 +174,7 @@ func (s *shipper) sendPart(ctx context.Context, conn net.Conn, l *log.Log, p log
 	}
 	for from < p.Size {
 		n := min(shipChunk, p.Size-from)
-		if err := s.node.shaper.take(ctx, n, s.node.Limits.ShipRate); err != nil {
+		if err := s.node.shipping.Wait(ctx, n, float64(s.node.Limits.ShipRate)); err != nil {
 			return err
 		}
 		conn.SetDeadline(time.Now().Add(stallLimit))

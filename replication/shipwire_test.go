@@ -2,11 +2,8 @@ package replication
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 func TestShipBytes(t *testing.T) {
@@ -51,33 +48,6 @@ func FuzzShipStream(f *testing.F) {
 		}
 		if m, err := readManifest(r); err == nil && len(m) > len(b) {
 			t.Error("more than there was")
-		}
-	})
-}
-
-func TestTransfersShareTheNodesRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s shaper
-		start := time.Now()
-		done := make(chan error)
-		for range 2 {
-			go func() {
-				var err error
-				for range 10 {
-					if e := s.take(context.Background(), 1<<20, 4<<20); e != nil {
-						err = e
-					}
-				}
-				done <- err
-			}()
-		}
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		if d := time.Since(start); d < 4700*time.Millisecond || d > 5*time.Second {
-			t.Errorf("20 MiB at 4 MiB/s took %v", d)
 		}
 	})
 }
