@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -166,7 +167,7 @@ func TestAFollowerAcknowledgesNothingThatItOnlyWrote(t *testing.T) {
 		var answered atomic.Bool
 		go func() {
 			r := &raft.AppendEntriesRequest{Term: 3, PrevLogEntry: 6, PrevLogTerm: 2, Entries: []*raft.Log{{Index: 7, Term: 2}}}
-			if _, err := node.Deliver(t.Context(), "g", r); err != nil {
+			if _, err := node.Deliver(t.Context(), "g", r, time.Minute); err != nil {
 				t.Error(err)
 			}
 			answered.Store(true)

@@ -130,7 +130,7 @@ func verify(entries []*raft.Log) error {
 func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
 
 // StoreLogs appends entries and returns when they are durable, or, of a leader's batches, on the
-// way to be.
+// way to be. It keeps nothing of them: those that came from a leader are in memory that is used again.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	err := s.store(logs)
 	if err != nil {

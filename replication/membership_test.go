@@ -227,7 +227,7 @@ func TestReplicaThatLostItsLogDoesNotVoteInItsOwnPlace(t *testing.T) {
 		t.Fatal("it founded the group again")
 	}
 	request := &raft.RequestVoteRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("1/disk-1"), Addr: []byte("1")}, Term: 99}
-	if _, err := c.nodes[lost].Transport.Deliver(t.Context(), "g-0", request); !errors.Is(err, errNotMember) {
+	if _, err := c.nodes[lost].Transport.Deliver(t.Context(), "g-0", request, time.Minute); !errors.Is(err, errNotMember) {
 		t.Errorf("asked for its vote: %v", err)
 	}
 	c.reconciled(disks(1, 2, 3))

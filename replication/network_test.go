@@ -82,9 +82,7 @@ func (r route) Call(ctx context.Context, to int32, group string, request, respon
 		request = cloneEntries(ae)
 		r.net.appended[to].Add(int64(len(ae.Entries)))
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	answer, err := t.Deliver(ctx, group, request)
+	answer, err := t.Deliver(ctx, group, request, time.Second)
 	if err != nil {
 		return err
 	}

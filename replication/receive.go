@@ -98,9 +98,7 @@ func (p *Partition) receiveFrom(h shipHeader, conn net.Conn) (term uint64, err e
 
 // acknowledge lets Raft know of the leader, as any of its messages would, and returns the term.
 func (p *Partition) acknowledge(h shipHeader) (uint64, error) {
-	ctx, cancel := context.WithTimeout(p.life, stallLimit)
-	defer cancel()
-	r, err := p.node.Transport.Deliver(ctx, h.group, h.heartbeat())
+	r, err := p.node.Transport.Deliver(p.life, h.group, h.heartbeat(), stallLimit)
 	if err != nil {
 		return 0, err
 	}

@@ -36,8 +36,9 @@ type CommitRoute interface {
 // Transport carries the RPCs of all Raft groups of a node. A group's address is its node's id,
 // so that votes and configurations name nodes, never sockets.
 type Transport struct {
-	local raft.ServerAddress
-	route atomic.Pointer[Route]
+	local   raft.ServerAddress
+	encoded []byte // local, as Raft puts it into every message
+	route   atomic.Pointer[Route]
 
 	segments atomic.Pointer[SegmentRoute]
 
@@ -45,12 +46,15 @@ type Transport struct {
 	groups  map[string]*GroupTransport
 	awaited map[string]*awaited
 	waiting int // requests, for all that is awaited
+
+	deliveries sync.Pool // of *delivery that have had their answer
 }
 
 // NewTransport returns the transport of the node with this id. It reaches nobody until it has a
 // route.
 func NewTransport(node int32) *Transport {
-	return &Transport{local: NodeAddress(node), groups: map[string]*GroupTransport{}, awaited: map[string]*awaited{}}
+	local := NodeAddress(node)
+	return &Transport{local: local, encoded: []byte(local), groups: map[string]*GroupTransport{}, awaited: map[string]*awaited{}}
 }
 
 // SetRoute says how other nodes are reached.
@@ -74,9 +78,26 @@ var (
 	errGroupClosed = errors.New("group is closed")
 )
 
-// Deliver hands a request from another node to its group and returns the answer. What the
-// request holds must stay as it is until then; after an error the group may still be reading it.
-func (t *Transport) Deliver(ctx context.Context, group string, request any) (response any, err error) {
+// delivery waits for a group's answer. Raft may answer one that was given up too, so it is used
+// again only after its answer has come.
+type delivery struct {
+	answer chan raft.RPCResponse // one fits
+	late   *time.Timer
+}
+
+func (t *Transport) newDelivery(patience time.Duration) *delivery {
+	d, ok := t.deliveries.Get().(*delivery)
+	if !ok {
+		return &delivery{make(chan raft.RPCResponse, 1), time.NewTimer(patience)}
+	}
+	d.late.Reset(patience)
+	return d
+}
+
+// Deliver hands a request from another node to its group, which may take so long as patience says,
+// and returns the answer; context.DeadlineExceeded where none came. What the request holds must
+// stay as it is until then; after an error the group may still be reading it.
+func (t *Transport) Deliver(ctx context.Context, group string, request any, patience time.Duration) (response any, err error) {
 	g := t.await(ctx, group, request)
 	if g == nil {
 		return nil, fmt.Errorf("group %s: %w", group, errNoGroup)
@@ -92,13 +113,15 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 			defer g.told()
 		}
 	}
-	answer := make(chan raft.RPCResponse, 1)
-	rpc := raft.RPC{Command: request, RespChan: answer}
+	d := t.newDelivery(patience)
+	rpc := raft.RPC{Command: request, RespChan: d.answer}
 	if handle := g.heartbeat.Load(); handle != nil && isHeartbeat(request) {
 		(*handle)(rpc)
 	} else {
 		select {
 		case g.rpcs <- rpc:
+		case <-d.late.C:
+			return nil, context.DeadlineExceeded
 		case <-g.life.Done():
 			return nil, errGroupClosed
 		case <-ctx.Done():
@@ -106,11 +129,15 @@ func (t *Transport) Deliver(ctx context.Context, group string, request any) (res
 		}
 	}
 	select {
-	case r := <-answer:
+	case r := <-d.answer:
+		d.late.Stop()
+		t.deliveries.Put(d)
 		if err := g.vouch(request, r.Response); err != nil {
 			return nil, err
 		}
 		return r.Response, r.Error
+	case <-d.late.C:
+		return nil, context.DeadlineExceeded
 	case <-g.life.Done():
 		return nil, errGroupClosed
 	case <-ctx.Done():
@@ -343,7 +370,8 @@ func (g *GroupTransport) call(to raft.ServerAddress, request, response any) erro
 // AppendEntries replicates to a peer. Entries beyond the byte bound are left for the next
 // request: Raft goes on after the last one that the request holds when it returns.
 func (g *GroupTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
-	held := make([]func(), 0, len(r.Entries))
+	var few [16]func() // the memory of held for most requests
+	held := few[:0]
 	defer func() {
 		for _, release := range held {
 			release()
@@ -414,8 +442,14 @@ func (g *GroupTransport) TimeoutNow(_ raft.ServerID, to raft.ServerAddress, r *r
 	return g.call(to, r, response)
 }
 
-// EncodePeer returns the address as bytes.
-func (g *GroupTransport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
+// EncodePeer returns the address as bytes, which must stay as they are: they are always this
+// node's, and in every message.
+func (g *GroupTransport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte {
+	if a == g.node.local {
+		return g.node.encoded
+	}
+	return []byte(a)
+}
 
 // DecodePeer is EncodePeer's inverse.
 func (g *GroupTransport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }

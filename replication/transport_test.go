@@ -21,17 +21,17 @@ func TestEntriesAndVotesWaitForAGroupThatIsBeingOpened(t *testing.T) {
 				rpc := <-g.Consumer()
 				rpc.Respond(c.answer, nil)
 			})
-			if r, err := node.Deliver(t.Context(), group, c.request); err != nil || r != c.answer {
+			if r, err := node.Deliver(t.Context(), group, c.request, time.Minute); err != nil || r != c.answer {
 				t.Errorf("%s: %+v, %v", group, r, err)
 			}
 			begin := time.Now()
-			if _, err := node.Deliver(t.Context(), "never", c.request); !errors.Is(err, errNoGroup) || time.Since(begin) != openPatience {
+			if _, err := node.Deliver(t.Context(), "never", c.request, time.Minute); !errors.Is(err, errNoGroup) || time.Since(begin) != openPatience {
 				t.Errorf("%s: %v after %s", group, err, time.Since(begin))
 			}
 		}
 		for _, r := range []any{&raft.RequestPreVoteRequest{}, &raft.AppendEntriesRequest{Term: 1}} {
 			begin := time.Now()
-			if _, err := node.Deliver(t.Context(), "never", r); !errors.Is(err, errNoGroup) || time.Since(begin) != 0 {
+			if _, err := node.Deliver(t.Context(), "never", r, time.Minute); !errors.Is(err, errNoGroup) || time.Since(begin) != 0 {
 				t.Errorf("%T: %v after %s", r, err, time.Since(begin))
 			}
 		}

@@ -133,7 +133,7 @@ func (l *link) sendBeats(b *batch) {
 		b.fail(err)
 		return
 	}
-	l.pushBytes(frame)
+	l.pushShort(frame)
 }
 
 // encodeBeats writes a batch and registers it for its answer.
@@ -239,14 +239,9 @@ func (in *inbound) heartbeats(body []byte) error {
 			in.link.close(err)
 			return
 		}
-		in.link.pushBytes(answer)
+		in.link.pushShort(answer)
 	})
 	return nil
-}
-
-// patience is the context for heartbeats until the first that is slow.
-func (l *link) patience() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(l.ctx, slowBeat)
 }
 
 func (l *link) answerBeats(lanes []*lane, body []byte) ([]byte, error) {
@@ -255,20 +250,14 @@ func (l *link) answerBeats(lanes []*lane, body []byte) ([]byte, error) {
 	header.ID, header.Addr = append([]byte(nil), header.ID...), append([]byte(nil), header.Addr...)
 	n := d.count(2, maxNames)
 	out := appendUint(newFrame(kindAlive, 16+n), id)
-	ctx, cancel := l.patience()
-	defer func() { cancel() }()
 	requests := make([]raft.AppendEntriesRequest, n)
 	for i := range requests {
 		number, term := d.uint(), d.uint()
 		if d.bad || number >= uint64(len(lanes)) {
 			return nil, errFormat
 		}
-		if ctx.Err() != nil {
-			cancel()
-			ctx, cancel = l.patience() //nolint:fatcontext // it takes the place of the one that has run out
-		}
 		requests[i] = raft.AppendEntriesRequest{RPCHeader: header, Term: term}
-		response, err := l.peers.config.Transport.Deliver(ctx, lanes[number].group, &requests[i])
+		response, err := l.peers.config.Transport.Deliver(l.ctx, lanes[number].group, &requests[i], slowBeat)
 		r, _ := response.(*raft.AppendEntriesResponse)
 		switch {
 		case err != nil || r == nil:

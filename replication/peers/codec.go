@@ -41,28 +41,30 @@ func (d *decoder) header() raft.RPCHeader {
 	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(v), ID: d.bytes(), Addr: d.bytes()}
 }
 
-// appendRequest appends a request to b. The data of large entries is not copied: the message is
-// b's bytes and the pieces, in order; without large entries there are no pieces and it is all in b.
-func appendRequest(b []byte, request any) (head []byte, pieces [][]byte, err error) {
+// appendRequest appends a request to b, and to pieces what the message consists of: b's bytes, and
+// between them the data of large entries, which is not copied.
+func appendRequest(b []byte, pieces [][]byte, request any) ([]byte, [][]byte, error) {
 	switch r := request.(type) {
 	case *raft.AppendEntriesRequest:
-		head, pieces = appendAppend(b, r)
-		return head, pieces, nil
+		b, pieces = appendAppend(b, pieces, r)
+		return b, pieces, nil
 	case *raft.RequestVoteRequest:
 		b = appendHeader(append(b, typeVote), r.RPCHeader)
 		b = appendUint(appendUint(appendUint(b, r.Term), r.LastLogIndex), r.LastLogTerm)
-		return appendBool(b, r.LeadershipTransfer), nil, nil
+		b = appendBool(b, r.LeadershipTransfer)
 	case *raft.RequestPreVoteRequest:
 		b = appendHeader(append(b, typePreVote), r.RPCHeader)
-		return appendUint(appendUint(appendUint(b, r.Term), r.LastLogIndex), r.LastLogTerm), nil, nil
+		b = appendUint(appendUint(appendUint(b, r.Term), r.LastLogIndex), r.LastLogTerm)
 	case *raft.TimeoutNowRequest:
-		return appendHeader(append(b, typeTimeoutNow), r.RPCHeader), nil, nil
+		b = appendHeader(append(b, typeTimeoutNow), r.RPCHeader)
+	default:
+		return nil, nil, fmt.Errorf("%T: %w", request, errMessage)
 	}
-	return nil, nil, fmt.Errorf("%T: %w", request, errMessage)
+	return b, append(pieces, b), nil
 }
 
 // appendAppend writes what is known of all entries first, then the data of all of them.
-func appendAppend(b []byte, r *raft.AppendEntriesRequest) (head []byte, pieces [][]byte) {
+func appendAppend(b []byte, pieces [][]byte, r *raft.AppendEntriesRequest) ([]byte, [][]byte) {
 	b = appendHeader(append(b, typeAppend), r.RPCHeader)
 	b = appendUint(appendUint(appendUint(appendUint(b, r.Term), r.PrevLogEntry), r.PrevLogTerm), r.LeaderCommitIndex)
 	b = appendUint(b, uint64(len(r.Entries)))
@@ -82,18 +84,18 @@ func appendAppend(b []byte, r *raft.AppendEntriesRequest) (head []byte, pieces [
 		}
 		pieces = append(pieces, e.Data)
 	}
-	if pieces != nil && start < len(b) {
+	if start < len(b) {
 		pieces = append(pieces, b[start:])
 	}
 	return b, pieces
 }
 
-// decodeRequest decodes what appendRequest wrote. The message refers to b.
-func decodeRequest(b []byte) (any, error) {
+// decodeRequest decodes what appendRequest wrote. The message refers to b, an AppendEntries also to m.
+func decodeRequest(b []byte, m *entryMemory) (any, error) {
 	d := decoder{b: b}
 	switch d.byte() {
 	case typeAppend:
-		return d.appendEntries()
+		return d.appendEntries(m)
 	case typeVote:
 		r := &raft.RequestVoteRequest{RPCHeader: d.header(), Term: d.uint(), LastLogIndex: d.uint(), LastLogTerm: d.uint(), LeadershipTransfer: d.bool()}
 		return r, d.end()
@@ -107,25 +109,42 @@ func decodeRequest(b []byte) (any, error) {
 	return nil, errFormat
 }
 
-func (d *decoder) appendEntries() (*raft.AppendEntriesRequest, error) {
-	r := &raft.AppendEntriesRequest{RPCHeader: d.header(), Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
-	n := d.count(4, maxEntries)
-	if n == 0 {
-		return r, d.end()
+// entryMemory is what a decoded AppendEntries is made of, to be used again for the next one.
+type entryMemory struct {
+	request raft.AppendEntriesRequest
+	entries []*raft.Log
+	logs    []raft.Log
+	sizes   []uint64
+}
+
+// room makes room for n entries.
+func (m *entryMemory) room(n int) {
+	if n > len(m.logs) {
+		m.entries, m.logs, m.sizes = make([]*raft.Log, n), make([]raft.Log, n), make([]uint64, n)
 	}
-	logs, sizes := make([]raft.Log, n), make([]uint64, n)
-	r.Entries = make([]*raft.Log, n)
-	for i := range logs {
-		logs[i] = raft.Log{Type: raft.LogType(d.byte()), Index: d.uint(), Term: d.uint()}
-		sizes[i] = d.uint()
-		r.Entries[i] = &logs[i]
+}
+
+// forget lets go of the entries' data.
+func (m *entryMemory) forget() { clear(m.logs[:len(m.request.Entries)]) }
+
+func (d *decoder) appendEntries(m *entryMemory) (*raft.AppendEntriesRequest, error) {
+	r := raft.AppendEntriesRequest{RPCHeader: d.header(), Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
+	if n := d.count(4, maxEntries); n > 0 {
+		m.room(n)
+		r.Entries = m.entries[:n]
 	}
-	for i, size := range sizes {
-		if size > 0 {
-			logs[i].Data = d.take(size)
+	for i := range r.Entries {
+		m.logs[i] = raft.Log{Type: raft.LogType(d.byte()), Index: d.uint(), Term: d.uint()}
+		m.sizes[i] = d.uint()
+		r.Entries[i] = &m.logs[i]
+	}
+	for i, e := range r.Entries {
+		if size := m.sizes[i]; size > 0 {
+			e.Data = d.take(size)
 		}
 	}
-	return r, d.end()
+	m.request = r
+	return &m.request, d.end()
 }
 
 // appendResponse appends the answer to a request.

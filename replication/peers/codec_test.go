@@ -43,8 +43,8 @@ func TestMessagesHaveTheirDocumentedBytes(t *testing.T) {
 	}
 	var got []string
 	for _, r := range requests() {
-		b, pieces, err := appendRequest(nil, r)
-		if err != nil || pieces != nil {
+		b, pieces, err := appendRequest(nil, nil, r)
+		if err != nil || len(pieces) != 1 {
 			t.Fatal(err, pieces)
 		}
 		got = append(got, hex.EncodeToString(b))
@@ -78,12 +78,12 @@ func TestMessagesHaveTheirDocumentedBytes(t *testing.T) {
 
 func TestMessagesSurviveTheirEncoding(t *testing.T) {
 	for _, r := range requests() {
-		b, _, _ := appendRequest(nil, r)
-		if got, err := decodeRequest(b); err != nil || !reflect.DeepEqual(got, r) {
+		b, _, _ := appendRequest(nil, nil, r)
+		if got, err := decodeRequest(b, &entryMemory{}); err != nil || !reflect.DeepEqual(got, r) {
 			t.Errorf("%v %+v", err, got)
 		}
 		for i := range b {
-			if got, err := decodeRequest(b[:i]); err == nil {
+			if got, err := decodeRequest(b[:i], &entryMemory{}); err == nil {
 				t.Errorf("%d bytes of %T: %+v", i, r, got)
 			}
 		}
@@ -101,11 +101,11 @@ func TestLargeEntriesAreNotCopied(t *testing.T) {
 	r := entries(1, 0, 4, 100)
 	r.Entries[1].Data = bytes.Repeat([]byte("x"), copyBelow)
 	r.Entries[2].Data = bytes.Repeat([]byte("y"), copyBelow)
-	head, pieces, err := appendRequest(make([]byte, 0, 10), r)
+	head, pieces, err := appendRequest(make([]byte, 0, 10), nil, r)
 	if err != nil || len(pieces) != 4 || &pieces[1][0] != &r.Entries[1].Data[0] || &pieces[2][0] != &r.Entries[2].Data[0] {
 		t.Fatal(err, len(pieces), len(head))
 	}
-	got, err := decodeRequest(bytes.Join(pieces, nil))
+	got, err := decodeRequest(bytes.Join(pieces, nil), &entryMemory{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,22 +118,19 @@ func TestLargeEntriesAreNotCopied(t *testing.T) {
 
 func FuzzRequest(f *testing.F) {
 	for _, r := range requests() {
-		b, _, _ := appendRequest(nil, r)
+		b, _, _ := appendRequest(nil, nil, r)
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRequest(b)
+		r, err := decodeRequest(b, &entryMemory{})
 		if err != nil {
 			return
 		}
-		again, pieces, err := appendRequest(nil, r)
+		_, pieces, err := appendRequest(nil, nil, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pieces != nil {
-			again = bytes.Join(pieces, nil)
-		}
-		if r2, err := decodeRequest(again); err != nil || !reflect.DeepEqual(r, r2) {
+		if r2, err := decodeRequest(bytes.Join(pieces, nil), &entryMemory{}); err != nil || !reflect.DeepEqual(r, r2) {
 			t.Fatalf("%v %+v %+v", err, r, r2)
 		}
 	})
@@ -189,7 +186,7 @@ func FuzzHandshake(f *testing.F) {
 func FuzzFrames(f *testing.F) {
 	add := func(frames ...[]byte) { f.Add(bytes.Join(frames, nil)) }
 	name := seal(append(newFrame(kindName, 1), 'g'), 0)
-	vote, _, _ := appendRequest(append(newFrame(kindRequest, 0), 1, 0), requests()[1])
+	vote, _, _ := appendRequest(append(newFrame(kindRequest, 0), 1, 0), nil, requests()[1])
 	beats := appendUint(appendHeader(append(newFrame(kindHeartbeats, 0), 1), header(1)), 1)
 	commits := appendUint(appendHeader(newFrame(kindCommits, 0), header(1)), 1)
 	add(name, seal(vote, 0))

@@ -231,7 +231,7 @@ func TestGarbageAfterTheHandshakeEndsTheLinkAlone(t *testing.T) {
 			x := inMemory(t, 2, nil).start()
 			p := x.peers[1]
 			l := p.peers[2].link.Load()
-			l.push(&frame{pieces: [][]byte{[]byte(garbage)}}, true)
+			l.push(&frame{pieces: [][]byte{[]byte(garbage)}})
 			<-l.ctx.Done()
 			x.connected(p, 2)
 			for _, p := range x.peers {

@@ -18,8 +18,10 @@ type fake struct {
 	deliver func(ctx context.Context, group string, request any) (any, error) // nil answers yes
 }
 
-func (f *fake) Deliver(ctx context.Context, group string, request any) (any, error) {
+func (f *fake) Deliver(ctx context.Context, group string, request any, patience time.Duration) (any, error) {
 	if f.deliver != nil {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		return f.deliver(ctx, group, request)
 	}
 	return yes(request)

@@ -2,7 +2,6 @@ package peers
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"sync"
 
@@ -16,11 +15,12 @@ type inbound struct {
 	lanes []*lane // by the number that the peer has given to a group; the reader's own
 
 	mu      sync.Mutex
-	ready   []*lane
+	ready   laneQueue
 	workers int
-	calls   int // of services
-	bytes   int // of requests and calls that have not been answered
-	beats   int // batches of heartbeats
+	idle    []*worker // that have ended, at most maxIdle
+	calls   int       // of services
+	bytes   int       // of requests and calls that have not been answered
+	beats   int       // batches of heartbeats
 }
 
 // lane is one group's queue; the mutex of inbound guards it.
@@ -28,6 +28,28 @@ type lane struct {
 	group     string
 	queue     []incoming
 	scheduled bool // in ready, or with a worker
+	next      *lane
+}
+
+// laneQueue is linked by the lanes' next.
+type laneQueue struct{ first, last *lane }
+
+func (q *laneQueue) push(l *lane) {
+	if q.first == nil {
+		q.first = l
+	} else {
+		q.last.next = l
+	}
+	q.last = l
+}
+
+// pop takes the first lane off, nil where there is none.
+func (q *laneQueue) pop() *lane {
+	l := q.first
+	if l != nil {
+		q.first, l.next = l.next, nil
+	}
+	return l
 }
 
 // incoming is a request that waits for its group.
@@ -41,6 +63,7 @@ type incoming struct {
 const (
 	maxLane    = 8    // requests of one group that wait: Raft sends one after the other
 	maxWorkers = 1024 // that wait for groups
+	maxIdle    = 64   // that are kept
 	maxCalls   = 256  // of services that run
 	maxBeats   = 4    // batches of heartbeats that are being answered
 )
@@ -52,7 +75,7 @@ func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) (
 	switch kind {
 	case kindRequest, kindHeartbeats:
 		buf = getBuffer(size)
-	case kindCall, kindAnswer, kindResponse:
+	case kindCall, kindAnswer:
 		buf = nil
 	}
 	body, err := readBody(r, buf, size)
@@ -64,8 +87,10 @@ func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) (
 		err = l.in.name(body)
 	case kindRequest:
 		return scratch, l.in.request(body)
-	case kindResponse, kindAnswer:
-		return scratch, l.response(body)
+	case kindResponse:
+		err = l.response(body)
+	case kindAnswer:
+		return scratch, l.answer(body)
 	case kindHeartbeats:
 		return scratch, l.in.heartbeats(body)
 	case kindAlive:
@@ -85,13 +110,30 @@ func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) (
 	return body[:0], err
 }
 
+// response hands a copy of an answer to one of Raft's requests to the call that waits for it.
 func (l *link) response(body []byte) error {
 	d := decoder{b: body}
 	id := d.uint()
 	if d.bad {
 		return errFormat
 	}
-	l.answered(id, d.rest())
+	if c := l.claim(id); c != nil {
+		c.short = append(c.short[:0], d.rest()...)
+		c.answer <- answer{body: c.short}
+	}
+	return nil
+}
+
+// answer hands the answer of a service to the call that waits for it.
+func (l *link) answer(body []byte) error {
+	d := decoder{b: body}
+	id := d.uint()
+	if d.bad {
+		return errFormat
+	}
+	if c := l.claim(id); c != nil {
+		c.answer <- answer{body: d.rest()}
+	}
 	return nil
 }
 
@@ -123,7 +165,7 @@ func (in *inbound) request(body []byte) error {
 	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: body}) {
 		putBuffer(body)
 		in.free(len(body))
-		in.link.pushBytes(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
+		in.link.pushShort(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
 	}
 	return nil
 }
@@ -162,46 +204,70 @@ func (in *inbound) enqueue(to *lane, r incoming) bool {
 		return true
 	}
 	to.scheduled = true
-	in.ready = append(in.ready, to)
+	in.ready.push(to)
 	if in.workers < maxWorkers {
 		in.workers++
-		in.link.done.Go(in.work)
+		in.link.done.Add(1)
+		go in.worker().run()
 	}
 	return true
 }
 
-// work is a worker goroutine.
-func (in *inbound) work() {
+// worker serves requests, one at a time. Its goroutine ends when there are none; its memory is for
+// the next one's.
+type worker struct {
+	in     *inbound
+	run    func()
+	memory *entryMemory // of the request that it serves
+	answer []byte
+}
+
+// worker returns one that is idle, or a new one; the caller holds mu.
+func (in *inbound) worker() *worker {
+	if last := len(in.idle) - 1; last >= 0 {
+		w := in.idle[last]
+		in.idle = in.idle[:last]
+		return w
+	}
+	w := &worker{in: in, memory: &entryMemory{}}
+	w.run = w.work
+	return w
+}
+
+// work is a worker's goroutine.
+func (w *worker) work() {
+	defer w.in.link.done.Done()
 	var served *lane
 	for {
 		var r incoming
-		served, r = in.next(served)
+		served, r = w.in.next(w, served)
 		if served == nil {
 			return
 		}
-		if in.link.ctx.Err() == nil {
-			in.serve(served.group, r)
+		if w.in.link.ctx.Err() == nil {
+			w.serve(served.group, r)
 		}
 	}
 }
 
-// next returns a lane that is done with to the others, and takes the first request of another.
+// next returns a lane that a worker is done with to the others, and takes the first request of another.
 // Without one the worker ends.
-func (in *inbound) next(done *lane) (*lane, incoming) {
+func (in *inbound) next(w *worker, done *lane) (*lane, incoming) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if done != nil {
 		if done.scheduled = len(done.queue) > 0; done.scheduled {
-			in.ready = append(in.ready, done)
+			in.ready.push(done)
 		}
 	}
-	if len(in.ready) == 0 {
+	l := in.ready.pop()
+	if l == nil {
 		in.workers--
+		if len(in.idle) < maxIdle {
+			in.idle = append(in.idle, w)
+		}
 		return nil, incoming{}
 	}
-	l := in.ready[0]
-	in.ready[0] = nil
-	in.ready = in.ready[1:]
 	r := l.queue[0]
 	n := copy(l.queue, l.queue[1:])
 	l.queue[n] = incoming{}
@@ -210,34 +276,35 @@ func (in *inbound) next(done *lane) (*lane, incoming) {
 }
 
 // serve delivers a request and answers it.
-func (in *inbound) serve(group string, r incoming) {
-	l := in.link
+func (w *worker) serve(group string, r incoming) {
+	l := w.in.link
 	request := r.request
 	if request == nil {
 		var err error
-		if request, err = decodeRequest(r.message); err != nil {
+		if request, err = decodeRequest(r.message, w.memory); err != nil {
 			l.close(err)
 			return
 		}
 	}
-	defer in.free(len(r.memory))
-	ctx, cancel := context.WithTimeout(l.ctx, l.peers.timing.Request)
-	response, err := l.peers.config.Transport.Deliver(ctx, group, request)
-	cancel()
+	defer w.in.free(len(r.memory))
+	response, err := l.peers.config.Transport.Deliver(l.ctx, group, request, l.peers.timing.Request)
 	if r.id == 0 {
 		return
 	}
-	b := appendUint(newFrame(kindResponse, 64), r.id)
+	b := appendUint(beginFrame(w.answer, kindResponse), r.id)
 	if err == nil {
 		b, err = appendResponse(append(b, 0), response)
 	}
 	if err != nil {
-		b = appendFailure(appendUint(newFrame(kindResponse, 64), r.id), err)
+		// The group may still read the request: its memory is left alone.
+		w.memory = &entryMemory{}
+		b = appendFailure(appendUint(beginFrame(w.answer, kindResponse), r.id), err)
 	} else {
-		// After an error the group may still read the request: its memory is left alone.
+		w.memory.forget()
 		putBuffer(r.memory)
 	}
-	l.pushBytes(b)
+	w.answer = b
+	l.pushShort(b)
 }
 
 // commits turns commit indexes into the requests that they stand for: an AppendEntries without
@@ -246,9 +313,10 @@ func (in *inbound) commits(body []byte) error {
 	d := decoder{b: body}
 	header := d.header()
 	header.ID, header.Addr = append([]byte(nil), header.ID...), append([]byte(nil), header.Addr...)
-	for range d.count(5, maxNames) {
-		to := in.lane(d.uint())
-		r := &raft.AppendEntriesRequest{RPCHeader: header, Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
+	requests := make([]raft.AppendEntriesRequest, d.count(5, maxNames))
+	for i := range requests {
+		r, to := &requests[i], in.lane(d.uint())
+		*r = raft.AppendEntriesRequest{RPCHeader: header, Term: d.uint(), PrevLogEntry: d.uint(), PrevLogTerm: d.uint(), LeaderCommitIndex: d.uint()}
 		if d.bad || to == nil || r.LeaderCommitIndex > r.PrevLogEntry {
 			return errFormat
 		}

@@ -27,7 +27,7 @@ type link struct {
 
 	mu      sync.Mutex
 	closed  bool
-	urgent  []*frame // goes first: heartbeats, names, short answers
+	urgent  []byte // frames that go first: heartbeats, names, short answers
 	normal  []*frame
 	names   map[string]uint64 // numbers of the groups, for this direction
 	calls   map[uint64]*call
@@ -37,12 +37,14 @@ type link struct {
 	queued  int           // bytes of answers in normal
 	room    chan struct{} // closed when either of them shrinks; nil while nobody waits
 
+	spare sync.Pool // of *call that nobody uses any more
+
 	wake chan struct{} // tells the writer
 	done sync.WaitGroup
 }
 
-// frame is what waits to be written. Its pieces may be memory that is valid only until the call
-// ends: see settle.
+// frame is a request or a long answer that waits to be written. Its pieces may be memory that is
+// valid only until the call ends: see settle.
 type frame struct {
 	pieces [][]byte
 	size   int
@@ -61,10 +63,16 @@ const (
 	written
 )
 
-// call waits for an answer.
+// call is a request that waits for its answer.
 type call struct {
+	id     uint64
 	size   int
+	frame  frame
+	head   []byte      // memory of the frame's, beside what the caller gave
 	answer chan answer // one fits
+	short  []byte      // memory of a short answer
+	late   *time.Timer // when it is given up
+	over   bool        // it has its answer, and the writer had let go of its frame
 }
 
 type answer struct {
@@ -92,6 +100,8 @@ const (
 	writeBytes = 1 << 20
 	// small is the size of a request for which there is room when there is none for others.
 	small = 8 << 10
+	// spareBytes is how much memory a call may keep for the next one, and the queue of short frames.
+	spareBytes = 256 << 10
 	// slowest is the time that the peer may take for a byte, on top of Timing.Write: 1 MB/s.
 	slowest = time.Microsecond
 )
@@ -153,8 +163,8 @@ func (l *link) shrunk() {
 }
 
 // await waits until ready, which is called with mu held, says so. It returns with mu held, or
-// an error.
-func (l *link) await(ctx context.Context, ready func() bool) error {
+// an error: context.DeadlineExceeded where late comes first.
+func (l *link) await(ctx context.Context, late <-chan time.Time, ready func() bool) error {
 	l.mu.Lock()
 	for {
 		if l.closed {
@@ -172,29 +182,51 @@ func (l *link) await(ctx context.Context, ready func() bool) error {
 		select {
 		case <-room:
 			l.mu.Lock()
+		case <-late:
+			return context.DeadlineExceeded
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
+// newCall returns a call that is given up at a deadline.
+func (l *link) newCall(deadline time.Time) *call {
+	left := time.Until(deadline)
+	c, ok := l.spare.Get().(*call)
+	if !ok {
+		return &call{answer: make(chan answer, 1), late: time.NewTimer(left)}
+	}
+	c.late.Reset(left)
+	return c
+}
+
+// release is called when a call has its answer, and that has been looked at.
+func (l *link) release(c *call) {
+	c.late.Stop()
+	if c.over && cap(c.head)+cap(c.short) <= spareBytes {
+		c.frame.stage, c.over = queued, false
+		l.spare.Put(c)
+	}
+}
+
 // reserve announces a request of some size: it waits until the peer has room for it. A request
 // that is larger than all the room goes alone; small ones, such as votes, have a quarter more.
-func (l *link) reserve(ctx context.Context, size int) (id uint64, c *call, err error) {
+func (l *link) reserve(ctx context.Context, size int, deadline time.Time) (*call, error) {
 	room := l.window
 	if size <= small {
 		room += l.window / 4
 	}
-	err = l.await(ctx, func() bool { return l.unheard == 0 || l.unheard+size <= room })
-	if err != nil {
-		return 0, nil, err
+	c := l.newCall(deadline)
+	if err := l.await(ctx, c.late.C, func() bool { return l.unheard == 0 || l.unheard+size <= room }); err != nil {
+		return nil, err
 	}
 	defer l.mu.Unlock()
-	c = &call{size: size, answer: make(chan answer, 1)}
 	l.next++
-	l.calls[l.next] = c
+	c.id, c.size = l.next, size
+	l.calls[c.id] = c
 	l.unheard += size
-	return l.next, c, nil
+	return c, nil
 }
 
 // number returns the number that stands for a group's name, and tells the peer of a new one.
@@ -217,49 +249,60 @@ func (l *link) numberLocked(group string) (uint64, error) {
 		return 0, ErrInterrupted
 	}
 	l.names[group] = n
-	b := append(newFrame(kindName, len(group)), group...)
-	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}}, true)
+	l.pushShortLocked(append(newFrame(kindName, len(group)), group...))
 	return n, nil
 }
 
 // push queues a frame; false when the link is closed.
-func (l *link) push(f *frame, urgent bool) bool {
+func (l *link) push(f *frame) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pushLocked(f, urgent)
+	return l.pushLocked(f)
 }
 
-func (l *link) pushLocked(f *frame, urgent bool) bool {
+func (l *link) pushLocked(f *frame) bool {
 	if l.closed {
 		return false
 	}
 	for _, p := range f.pieces {
 		f.size += len(p)
 	}
-	if urgent {
-		l.urgent = append(l.urgent, f)
-	} else {
-		l.normal = append(l.normal, f)
-	}
+	l.normal = append(l.normal, f)
+	l.wakeWriter()
+	return true
+}
+
+func (l *link) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
-// pushBytes queues a frame of one piece.
-func (l *link) pushBytes(b []byte) { l.push(&frame{pieces: [][]byte{seal(b, 0)}}, true) }
+// pushShort queues a short frame, which goes before those of push. It is copied.
+func (l *link) pushShort(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pushShortLocked(b)
+}
+
+func (l *link) pushShortLocked(b []byte) {
+	if l.closed {
+		return
+	}
+	l.urgent = append(l.urgent, seal(b, 0)...)
+	l.wakeWriter()
+}
 
 // pushAnswer queues an answer that may be large, when there is room for it.
 func (l *link) pushAnswer(b []byte) {
-	err := l.await(l.ctx, func() bool { return l.queued == 0 || l.queued+len(b) <= l.window })
+	err := l.await(l.ctx, nil, func() bool { return l.queued == 0 || l.queued+len(b) <= l.window })
 	if err != nil {
 		return
 	}
 	defer l.mu.Unlock()
 	l.queued += len(b)
-	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}, answer: true}, false)
+	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}, answer: true})
 }
 
 // settle returns when the writer no longer needs the frame's memory.
@@ -286,20 +329,19 @@ func (l *link) settle(f *frame) {
 	<-done
 }
 
-// take moves frames from the queues to the writer.
-func (l *link) take(batch []*frame) []*frame {
+// take moves frames from the queues to the writer. The memory of the short ones that it wrote
+// last takes in the next.
+func (l *link) take(short []byte, batch []*frame) ([]byte, []*frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size := 0
 	if l.closed {
-		return batch
+		return nil, nil
 	}
-	for _, f := range l.urgent {
-		batch, size = append(batch, f), size+f.size
+	if cap(short) > spareBytes {
+		short = nil
 	}
-	clear(l.urgent)
-	l.urgent = l.urgent[:0]
-	n := 0
+	short, l.urgent = l.urgent, short[:0]
+	size, n := len(short), 0
 	for _, f := range l.normal {
 		if n > 0 && size+f.size > writeBytes {
 			break
@@ -317,16 +359,17 @@ func (l *link) take(batch []*frame) []*frame {
 	for _, f := range batch {
 		f.stage = writing
 	}
-	return batch
+	return short, batch
 }
 
 // write is the writer goroutine.
 func (l *link) write() {
+	var short []byte
 	var batch []*frame
-	var space net.Buffers
+	var space, pieces net.Buffers // pieces are those of space that are still to be written
 	for {
-		batch = l.take(batch[:0])
-		if len(batch) == 0 {
+		short, batch = l.take(short, batch[:0])
+		if len(short) == 0 && len(batch) == 0 {
 			select {
 			case <-l.wake:
 				continue
@@ -335,12 +378,15 @@ func (l *link) write() {
 			}
 		}
 		space = space[:0]
-		size := 0
+		size := len(short)
+		if size > 0 {
+			space = append(space, short)
+		}
 		for _, f := range batch {
 			space, size = append(space, f.pieces...), size+f.size
 		}
 		l.conn.SetWriteDeadline(time.Now().Add(l.peers.timing.Write + time.Duration(size)*slowest))
-		pieces := space
+		pieces = space
 		_, err := pieces.WriteTo(l.conn)
 		clear(space)
 		l.wrote(batch)
@@ -355,7 +401,8 @@ func (l *link) wrote(batch []*frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, f := range batch {
-		f.stage, f.pieces = written, nil
+		clear(f.pieces)
+		f.stage, f.pieces, f.size = written, f.pieces[:0], 0
 		if f.written != nil {
 			close(f.written)
 		}
@@ -363,40 +410,39 @@ func (l *link) wrote(batch []*frame) {
 	}
 }
 
-// answered hands an answer to the call that waits for it, and gives back its room.
-func (l *link) answered(id uint64, body []byte) {
+// claim returns the call that waits for an answer, nil for none, and gives back its room.
+func (l *link) claim(id uint64) *call {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	c := l.calls[id]
 	if c != nil {
 		delete(l.calls, id)
 		l.unheard -= c.size
 		l.shrunk()
+		c.over = c.frame.stage == written
 	}
-	l.mu.Unlock()
-	if c != nil {
-		c.answer <- answer{body: body}
-	}
+	return c
 }
 
-// withdraw takes back a call that was never sent.
-func (l *link) withdraw(id uint64) {
-	l.answered(id, nil)
-}
-
-// exchange sends the request of a call and waits for the answer. The caller's memory is its own
-// again afterwards. A call that is given up keeps its room until the peer has answered: the
-// request is there.
-func (l *link) exchange(ctx context.Context, id uint64, c *call, f *frame) ([]byte, error) {
-	if !l.push(f, false) {
+// exchange sends the request of a call and waits for the answer, which is the call's own memory
+// where it is one of Raft's: see release. The caller's memory is its own again afterwards. A call
+// that is given up keeps its room until the peer has answered: the request is there.
+func (l *link) exchange(ctx context.Context, c *call) ([]byte, error) {
+	f := &c.frame
+	if !l.push(f) {
 		return nil, ErrInterrupted
 	}
+	var err error
 	select {
 	case a := <-c.answer:
 		if a.err != nil {
 			l.settle(f)
 		}
 		return a.body, a.err
+	case <-c.late.C:
+		err = context.DeadlineExceeded
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	l.mu.Lock()
 	unsent := f.stage == queued && !l.closed
@@ -405,11 +451,11 @@ func (l *link) exchange(ctx context.Context, id uint64, c *call, f *frame) ([]by
 	}
 	l.mu.Unlock()
 	if unsent {
-		l.withdraw(id)
+		l.claim(c.id)
 	} else {
 		l.settle(f)
 	}
-	return nil, ctx.Err()
+	return nil, err
 }
 
 // Read reads from the connection; every byte is a sign of life.

@@ -17,7 +17,9 @@ import (
 
 // Deliverer takes what other nodes ask of this node's Raft groups; replication.Transport is one.
 type Deliverer interface {
-	Deliver(ctx context.Context, group string, request any) (response any, err error)
+	// Deliver returns a group's answer; after patience, context.DeadlineExceeded. What the request
+	// holds is used again afterwards, unless there was an error.
+	Deliver(ctx context.Context, group string, request any, patience time.Duration) (response any, err error)
 }
 
 // Config configures New. Node, Identity, Transport and Resolve are needed.

@@ -396,6 +396,43 @@ func TestPublishedStateReachesPeersInOrder(t *testing.T) {
 	})
 }
 
+// A group whose answer did not come in time may be at the request yet.
+func TestARequestThatFailedIsLeftAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := inMemory(t, 2, nil)
+		var held *raft.AppendEntriesRequest
+		x.fakes[2].deliver = func(_ context.Context, group string, request any) (any, error) {
+			if group == "failing" {
+				held = request.(*raft.AppendEntriesRequest)
+				return nil, errors.New("not in time")
+			}
+			return yes(request)
+		}
+		x.start()
+		send := func(group string, prev uint64, data byte) error {
+			q := entries(7, prev, 2, 10)
+			for _, e := range q.Entries {
+				e.Data = bytes.Repeat([]byte{data}, 10)
+			}
+			return x.peers[1].Call(t.Context(), 2, group, q, &raft.AppendEntriesResponse{})
+		}
+		if err := send("well", 50, 'a'); err != nil {
+			t.Fatal(err)
+		}
+		if err := send("failing", 20, 'b'); err == nil {
+			t.Fatal("no error")
+		}
+		for range 3 {
+			if err := send("well", 52, 'c'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held.PrevLogEntry != 20 || string(held.ID) != "1/dir-1" || len(held.Entries) != 2 || held.Entries[1].Index != 22 || string(held.Entries[1].Data) != "bbbbbbbbbb" {
+			t.Fatalf("%+v %+v", held, held.Entries[1])
+		}
+	})
+}
+
 func TestCommitIndexesReachFollowersWithinARound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := inMemory(t, 2, nil)

@@ -21,23 +21,22 @@ func (p *Peers) Call(ctx context.Context, to int32, group string, request, respo
 	if entries != nil && isHeartbeat(entries) {
 		return p.target(to).beats.beat(ctx, group, entries, answer)
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.timing.Request)
-	defer cancel()
+	deadline := time.Now().Add(p.timing.Request)
 	if entries == nil {
-		return p.once(ctx, to, group, request, response, p.timing.Retry)
+		return p.once(ctx, to, group, request, response, deadline)
 	}
-	return p.append(ctx, to, group, entries, answer)
+	return p.append(ctx, to, group, entries, answer, deadline)
 }
 
 // append sends an AppendEntries, and again for a while after its connection was lost: entries
 // that the other side has got already do no harm. While there is no connection it waits almost as
 // long as a request may take: Raft waits twice as long after every failure, up to 10 s, and would
 // be as late to notice that the other side is back. What would be no news is not sent.
-func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
+func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse, deadline time.Time) error {
 	var lost time.Time
 	patience := p.timing.Request - p.timing.Retry
 	for {
-		l, err := p.target(to).await(ctx, patience)
+		l, err := p.target(to).await(ctx, min(patience, time.Until(deadline)))
 		if err != nil {
 			return err
 		}
@@ -45,7 +44,7 @@ func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.Appe
 			*a = raft.AppendEntriesResponse{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: q.Term, LastLog: q.PrevLogEntry, Success: true}
 			return nil
 		}
-		err = l.request(ctx, group, q, a)
+		err = l.request(ctx, group, q, a, deadline)
 		if err == nil {
 			p.progress.answered(l, group, q, a)
 			return nil
@@ -62,38 +61,40 @@ func (p *Peers) append(ctx context.Context, to int32, group string, q *raft.Appe
 	}
 }
 
-// once sends a request over the link that there is within some time.
-func (p *Peers) once(ctx context.Context, to int32, group string, request, response any, patience time.Duration) error {
-	l, err := p.target(to).await(ctx, patience)
+// once sends a request over the link that there is within a moment.
+func (p *Peers) once(ctx context.Context, to int32, group string, request, response any, deadline time.Time) error {
+	l, err := p.target(to).await(ctx, p.timing.Retry)
 	if err != nil {
 		return err
 	}
-	return l.request(ctx, group, request, response)
+	return l.request(ctx, group, request, response, deadline)
 }
 
 // request sends one of Raft's requests and waits for the answer.
-func (l *link) request(ctx context.Context, group string, request, response any) error {
+func (l *link) request(ctx context.Context, group string, request, response any, deadline time.Time) error {
 	number, err := l.number(group)
 	if err != nil {
 		return err
 	}
-	id, c, err := l.reserve(ctx, requestSize(request))
+	c, err := l.reserve(ctx, requestSize(request), deadline)
 	if err != nil {
 		return interrupted(err)
 	}
-	b := appendUint(appendUint(newFrame(kindRequest, 128), id), number)
-	head, pieces, err := appendRequest(b, request)
+	f := &c.frame
+	c.head = appendUint(appendUint(beginFrame(c.head, kindRequest), c.id), number)
+	c.head, f.pieces, err = appendRequest(c.head, f.pieces, request)
 	if err == nil {
-		err = l.fits(head, pieces)
+		err = l.complete(f)
 	}
 	if err != nil {
-		l.withdraw(id)
+		l.claim(c.id)
 		return err
 	}
-	body, err := l.exchange(ctx, id, c, &frame{pieces: pieces0(head, pieces)})
+	body, err := l.exchange(ctx, c)
 	if err != nil {
 		return err
 	}
+	defer l.release(c)
 	d := decoder{b: body}
 	if err := d.failure(); err != nil {
 		return err
@@ -120,30 +121,15 @@ func requestSize(request any) int {
 	return size
 }
 
-// pieces0 completes a frame that is head alone, or pieces of which head's bytes are a part.
-func pieces0(head []byte, pieces [][]byte) [][]byte {
-	if pieces == nil {
-		return [][]byte{seal(head, 0)}
-	}
+// complete writes a frame's length into its first piece, and checks it against the bound on frames.
+func (l *link) complete(f *frame) error {
 	size := 0
-	for _, p := range pieces {
-		size += len(p)
-	}
-	seal(pieces[0], size-len(pieces[0]))
-	return pieces
-}
-
-// fits checks a frame against the bound on frames.
-func (l *link) fits(head []byte, pieces [][]byte) error {
-	size := len(head)
-	if pieces != nil {
-		size = 0
-	}
-	for _, p := range pieces {
+	for _, p := range f.pieces {
 		size += len(p)
 	}
 	if size-frameHead > l.peers.limits.Frame {
 		return errTooLarge
 	}
+	seal(f.pieces[0], size-len(f.pieces[0]))
 	return nil
 }

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -25,6 +26,21 @@ type counter struct{ n atomic.Int64 }
 func (c *counter) Apply(*raft.Log) any                 { return c.n.Add(1) }
 func (c *counter) Snapshot() (raft.FSMSnapshot, error) { return nil, fmt.Errorf("no snapshots") }
 func (c *counter) Restore(io.ReadCloser) error         { return nil }
+
+// copyingStore keeps copies of entries: the memory of what came from a peer is used again.
+type copyingStore struct{ *raft.InmemStore }
+
+func (s *copyingStore) StoreLogs(logs []*raft.Log) error {
+	for _, l := range logs {
+		c := *l
+		c.Data = bytes.Clone(l.Data)
+		if err := s.StoreLog(&c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (x *rafts) leader(g int) (id int32, r *raft.Raft) {
 	for id, r := range x.groups[g] {
 		if r.State() == raft.Leader {
@@ -66,7 +82,7 @@ func (x *rafts) open(t *testing.T, g int) {
 		c.LocalID = raft.ServerID(fmt.Sprintf("%d/dir-%d", id, id))
 		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout, c.CommitTimeout = 3*time.Second, 3*time.Second, 2*time.Second, 3*time.Second
 		c.NoLegacyTelemetry, c.Logger = true, hclog.NewNullLogger()
-		store := raft.NewInmemStore()
+		store := &copyingStore{raft.NewInmemStore()}
 		first := raft.Configuration{}
 		for _, n := range x.ids {
 			first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(fmt.Sprintf("%d/dir-%d", n, n)), Address: replication.NodeAddress(n)})

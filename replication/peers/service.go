@@ -56,28 +56,31 @@ func (p *Peers) Ask(ctx context.Context, to int32, service byte, payload []byte)
 }
 
 func (l *link) ask(ctx context.Context, service byte, payload []byte) ([]byte, error) {
-	id, c, err := l.reserve(ctx, len(payload)+256)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(l.peers.timing.Request)
+	}
+	c, err := l.reserve(ctx, len(payload)+256, deadline)
 	if err != nil {
 		return nil, err
 	}
-	left := l.peers.timing.Request
-	if d, ok := ctx.Deadline(); ok {
-		left = max(time.Until(d), time.Millisecond)
-	}
-	b := append(appendUint(newFrame(kindCall, 32), id), service)
-	b = appendUint(b, uint64(left/time.Millisecond))
-	if err := l.fits(b, [][]byte{b, payload}); err != nil {
-		l.withdraw(id)
-		return nil, err
-	}
-	f := &frame{pieces: [][]byte{seal(b, len(payload))}}
+	left := max(time.Until(deadline), time.Millisecond)
+	c.head = append(appendUint(beginFrame(c.head, kindCall), c.id), service)
+	c.head = appendUint(c.head, uint64(left/time.Millisecond))
+	f := &c.frame
+	f.pieces = append(f.pieces, c.head)
 	if len(payload) > 0 {
 		f.pieces = append(f.pieces, payload)
 	}
-	body, err := l.exchange(ctx, id, c, f)
+	if err := l.complete(f); err != nil {
+		l.claim(c.id)
+		return nil, err
+	}
+	body, err := l.exchange(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	defer l.release(c)
 	d := decoder{b: body}
 	if err := d.failure(); err != nil {
 		return nil, err
@@ -104,7 +107,7 @@ func (in *inbound) call(body []byte) error {
 	in.mu.Unlock()
 	if busy {
 		in.free(len(body))
-		in.link.pushBytes(appendFailure(appendUint(newFrame(kindAnswer, 64), id), errTooManyCalls))
+		in.link.pushShort(appendFailure(appendUint(newFrame(kindAnswer, 64), id), errTooManyCalls))
 		return nil
 	}
 	timeout := time.Duration(min(left, 1<<31)) * time.Millisecond

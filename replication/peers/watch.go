@@ -233,11 +233,11 @@ func (l *link) beat(b []byte) {
 	if len(l.urgent) > maxUrgent {
 		return
 	}
-	l.pushLocked(&frame{pieces: [][]byte{seal(append([]byte(nil), b...), 0)}}, true)
+	l.pushShortLocked(b)
 }
 
-// maxUrgent is how many short frames may wait before heartbeats are left out.
-const maxUrgent = 1024
+// maxUrgent is how many bytes of short frames may wait before heartbeats are left out.
+const maxUrgent = 256 << 10
 
 // nodeBeat takes a peer's heartbeat: whom it suspects. That it lives, the reader has noted.
 func (l *link) nodeBeat(body []byte) error {
@@ -276,5 +276,5 @@ func (l *link) sendCommits(due []commit) {
 		}
 		b = appendUint(appendUint(appendUint(appendUint(appendUint(b, number), c.term), c.match), c.matchTerm), c.index)
 	}
-	l.pushLocked(&frame{pieces: [][]byte{seal(b, 0)}}, true)
+	l.pushShortLocked(b)
 }

@@ -132,10 +132,11 @@ func appendBool(b []byte, v bool) []byte {
 
 // newFrame begins a frame; seal writes its length.
 func newFrame(kind byte, capacity int) []byte {
-	b := make([]byte, frameHead, frameHead+capacity)
-	b[4] = kind
-	return b
+	return beginFrame(make([]byte, 0, frameHead+capacity), kind)
 }
+
+// beginFrame is newFrame in the memory of b.
+func beginFrame(b []byte, kind byte) []byte { return append(b[:0], 0, 0, 0, 0, kind) }
 
 // seal completes a frame that goes on for more bytes after b.
 func seal(b []byte, more int) []byte {
