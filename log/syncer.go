@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"slices"
@@ -17,7 +18,8 @@ import (
 type Syncer struct {
 	mu      sync.Mutex
 	next    *round
-	running int // rounds, at most syncRounds
+	running int          // rounds, at most syncRounds
+	spare   [][]*os.File // memory of rounds that have ended, for as many as there are at a time
 
 	// parallel is set where syncfs is slow (a filesystem shared with other writers).
 	parallel atomic.Bool
@@ -55,8 +57,8 @@ func NewSyncer() *Syncer {
 }
 
 // Sync returns once everything written to the files before the call is durable. The files must
-// lie on one filesystem and stay open until it returns. After an error nothing is known about
-// what reached the disk.
+// lie on one filesystem and stay open until it returns; their order may change. After an error
+// nothing is known about what reached the disk.
 func (s *Syncer) Sync(files ...*os.File) error { return s.sync(files, nil) }
 
 // sync is Sync for files, one at least, and the entries of directories.
@@ -71,6 +73,9 @@ func (s *Syncer) sync(files []*os.File, dirs []string) error {
 	}
 	if s.next == nil {
 		s.next = &round{done: make(chan struct{})}
+		if last := len(s.spare) - 1; last >= 0 {
+			s.next.dirty, s.spare = s.spare[last], s.spare[:last]
+		}
 	}
 	r := s.next
 	r.dirty, r.dirs = append(r.dirty, files...), append(r.dirs, dirs...)
@@ -84,6 +89,10 @@ func (s *Syncer) sync(files []*os.File, dirs []string) error {
 func (s *Syncer) run(r *round) {
 	s.perform(r)
 	s.mu.Lock()
+	if r.done != nil {
+		clear(r.dirty)
+		s.spare = append(s.spare, r.dirty[:0])
+	}
 	next := s.next
 	s.next = nil
 	if next == nil {
@@ -138,19 +147,10 @@ func syncDirs(dirs []string) error {
 	return nil
 }
 
+// unique sorts open files and leaves each once, in place.
 func unique(files []*os.File) []*os.File {
-	if len(files) < 2 {
-		return files
-	}
-	seen := make(map[*os.File]struct{}, len(files))
-	out := make([]*os.File, 0, len(files))
-	for _, f := range files {
-		if _, dup := seen[f]; !dup {
-			seen[f] = struct{}{}
-			out = append(out, f)
-		}
-	}
-	return out
+	slices.SortFunc(files, func(a, b *os.File) int { return cmp.Compare(a.Fd(), b.Fd()) })
+	return slices.Compact(files)
 }
 
 // syncParallelism bounds the threads that wait in fdatasync.
