@@ -69,6 +69,11 @@ func ofProducer(data []byte) bool {
 
 // push adds a proposal; one of a producer has the standing that follows.
 func (q *proposals) push(a *Append) {
+	if n := len(q.queue); n == cap(q.queue) && n < len(q.first) { // back to its beginning, under load it is never empty
+		copy(q.first[:], q.queue)
+		clear(q.first[n:])
+		q.queue = q.first[:n]
+	}
 	q.queue = append(q.queue, a)
 	q.bytes += len(a.data)
 	if ofProducer(a.data) {

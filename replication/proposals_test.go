@@ -73,6 +73,41 @@ func TestTentativeTableFallsBackToTheAppliedOne(t *testing.T) {
 	}
 }
 
+func TestAShortQueueOfProposalsStaysInItsOwnMemory(t *testing.T) {
+	q := &proposals{maxBytes: 1 << 20}
+	room := make([]*Append, 10)
+	for i := range room {
+		room[i] = &Append{data: []byte{byte(i)}}
+	}
+	next := 0
+	push := func() {
+		q.push(room[next%len(room)])
+		next++
+	}
+	push()
+	push()
+	if n := testing.AllocsPerRun(100, func() {
+		push()
+		if a := room[(next-3)%len(room)]; q.pop(a.data) != a {
+			t.Fatal("not the oldest")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for each", n)
+	}
+	if len(q.queue) != 2 || q.queue[0] != room[(next-2)%len(room)] || q.queue[1] != room[(next-1)%len(room)] {
+		t.Error("not what was pushed")
+	}
+	held := 0
+	for _, a := range q.first {
+		if a != nil {
+			held++
+		}
+	}
+	if held != 2 {
+		t.Errorf("%d proposals are held, of 2 in the queue", held)
+	}
+}
+
 func TestProposalsAreBoundedInNumberAndBytes(t *testing.T) {
 	q := &proposals{maxBytes: 1000}
 	if !q.room(5000) {
