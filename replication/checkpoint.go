@@ -10,10 +10,17 @@ import (
 
 // Checkpoint stores the applied state, so that a restart has to read only what came after it.
 // It does nothing when there is nothing new.
-func (p *Partition) Checkpoint() error {
+func (p *Partition) Checkpoint() error { return p.checkpoint(0) }
+
+// checkpoint is Checkpoint where at least so many bytes were applied since the last one.
+func (p *Partition) checkpoint(least int64) error {
 	p.due.writing.Lock()
 	defer p.due.writing.Unlock()
 	p.due.mu.Lock()
+	if p.due.bytes < least {
+		p.due.mu.Unlock()
+		return nil
+	}
 	p.due.bytes = 0
 	p.due.disarm()
 	p.due.mu.Unlock()
