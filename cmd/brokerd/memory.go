@@ -12,15 +12,16 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// garbagePercent is how much garbage may lie beside what is in use before it is collected. Much of
-// what is in use are requests, which are cheap to collect around and dear to keep: half of Go's
-// default saves a third of the memory. garbageLeast, in bytes, may lie there in any case: where
+// How much garbage may lie beside what is in use before it is collected. Much of what is in use are
+// buffers of requests, which cost a collection nothing and are dear to keep: a quarter of them. Of
+// what a collection has to look through it may be half, and garbageLeast, in bytes, in any case: where
 // little is in use, collections would follow one another, each at the price of a look at every
 // goroutine's stack.
 const (
-	garbagePercent = 50
-	garbageLeast   = 16 << 20
-	garbageHighest = 400 // percent: what an empty heap begins with, which makes garbageLeast of it
+	garbagePercent   = 25
+	garbageOfScanned = 50 // percent
+	garbageLeast     = 16 << 20
+	garbageHighest   = 400 // percent: what an empty heap begins with, which makes garbageLeast of it
 )
 
 // memoryShare is how much of the memory that a container or a unit may use is Go's: the rest is for
@@ -49,21 +50,29 @@ func adjustAfterCollection(now int) {
 	}, now)
 }
 
-// garbageFor is the percentage of what is in use, in bytes, that may be garbage.
-func garbageFor(inUse uint64) int {
-	return int(min(max(100*garbageLeast/max(inUse, 1), garbagePercent), garbageHighest))
+// usage is the memory in use as the last collection found it, in bytes, and what of it the collection
+// had to look through.
+type usage struct{ all, scanned uint64 }
+
+// garbageFor is the percentage of what is in use that may be garbage.
+func garbageFor(u usage) int {
+	least := max(100*garbageLeast, garbageOfScanned*u.scanned) / max(u.all, 1)
+	return int(min(max(least, garbagePercent), garbageHighest))
 }
 
-// inUse is what the percentage is of, in bytes, as the last collection found it.
-func inUse() (bytes uint64) {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+func inUse() (u usage) {
+	samples := []metrics.Sample{{Name: "/gc/scan/total:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)
-	for _, s := range samples {
-		if s.Value.Kind() == metrics.KindUint64 {
-			bytes += s.Value.Uint64()
+	for i, s := range samples {
+		switch {
+		case s.Value.Kind() != metrics.KindUint64:
+		case i == 0:
+			u.scanned = s.Value.Uint64()
+		default:
+			u.all += s.Value.Uint64()
 		}
 	}
-	return bytes
+	return u
 }
 
 // boundMemory makes Go collect harder before the limit of the process's cgroup (version 1 or 2) is

@@ -44,12 +44,14 @@ func TestTheMemoryLimitIsTheCgroupsShareUnlessTheEnvironmentSaysOtherwise(t *tes
 	}
 }
 
-func TestGarbageIsHalfOfWhatIsInUseAndAtLeastSoMuch(t *testing.T) {
-	for inUse, want := range map[uint64]int{
-		0: garbageHighest, 1 << 20: garbageHighest, 4 << 20: 400, 8 << 20: 200, 16 << 20: 100, 32 << 20: garbagePercent, 1 << 40: garbagePercent,
+func TestGarbageIsHalfOfWhatIsScannedAQuarterOfAllAndAtLeastSoMuch(t *testing.T) {
+	const mib = 1 << 20
+	for u, want := range map[usage]int{
+		{}: garbageHighest, {all: 1 * mib}: garbageHighest, {all: 4 * mib}: 400, {all: 8 * mib, scanned: 8 * mib}: 200, {all: 32 * mib, scanned: 32 * mib}: 50,
+		{all: 32 * mib}: 50, {all: 64 * mib}: 25, {all: 1 << 40}: 25, {all: 1 << 40, scanned: 1 << 40}: 50, {all: 128 * mib, scanned: 96 * mib}: 37,
 	} {
-		if got := garbageFor(inUse); got != want {
-			t.Errorf("%d %% garbage with %d bytes in use, want %d", got, inUse, want)
+		if got := garbageFor(u); got != want {
+			t.Errorf("%d %% garbage with %+v, want %d", got, u, want)
 		}
 	}
 }
