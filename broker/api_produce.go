@@ -73,7 +73,7 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 	}
 	timeout := time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond
 	return protocol.Answer{Response: resp, Wait: func(ctx context.Context) {
-		if !b.awaitAppends(ctx, pending, timeout) || req.Acks == 1 {
+		if !b.awaitAppends(ctx, r, pending, timeout) || req.Acks == 1 {
 			r.KeepFrame() // the group may still hold batches that lie in it
 		}
 		b.nameLeaders(r, resp, pending)
@@ -280,10 +280,18 @@ func isAdminClient(id *string) bool { return id != nil && *id == "__admin_client
 // timers are used again: almost every request has one, which almost never goes off.
 var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
 
-// awaitAppends fills in the results, and reports whether all batches are settled.
-func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout time.Duration) bool {
+// awaitAppends fills in the results, and reports whether all batches are settled. The memory of those
+// that are committed is free at once: a large request takes long enough for others to use it.
+func (b *Broker) awaitAppends(ctx context.Context, r *protocol.Request, pending []produced, timeout time.Duration) bool {
 	var timer *time.Timer
 	settled, expired := true, false
+	finish := func(i int) {
+		if !pending[i].finish() {
+			settled = false
+		} else if r.Body.(*kmsg.ProduceRequest).Acks == -1 {
+			r.FreeRecords(i)
+		}
+	}
 	for i := range pending {
 		p := &pending[i]
 		if p.append == nil {
@@ -291,7 +299,7 @@ func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout t
 		}
 		select {
 		case <-p.append.Done():
-			settled = p.finish() && settled
+			finish(i)
 			continue
 		default:
 		}
@@ -302,7 +310,7 @@ func (b *Broker) awaitAppends(ctx context.Context, pending []produced, timeout t
 		if !expired {
 			select {
 			case <-p.append.Done():
-				settled = p.finish() && settled
+				finish(i)
 				continue
 			case <-timer.C:
 			case <-ctx.Done():
@@ -374,6 +382,7 @@ func (p *produced) finish() bool {
 		return false
 	}
 	p.out.BaseOffset, p.out.LogAppendTime, p.out.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.StartOffset
+	p.batch, p.guard = nil, nil
 	return true
 }
 

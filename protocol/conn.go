@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"quorumlog/internal/bufpool"
 )
 
 // Conn is one client connection. Its reader goroutine reads, decodes and decides requests; its
@@ -125,7 +127,10 @@ func (c *Conn) inFlight() int { return len(c.slots) }
 func (c *Conn) drop(f *frame) {
 	c.srv.frames.release(f.held)
 	c.smallIn.Add(-f.small)
-	c.srv.pool.Put(f.b)
+	bufpool.Put(f.b)
+	for _, p := range f.parts {
+		bufpool.Put(p.records)
+	}
 }
 
 // free gives back what a request holds. Frames of Produce requests serve again, unless they
@@ -134,7 +139,7 @@ func (c *Conn) drop(f *frame) {
 func (c *Conn) free(r *Request) {
 	if f := r.frame; f != nil {
 		if r.Key != int16(kmsg.Produce) || f.kept.Load() {
-			f.b = nil
+			f.b, f.parts = nil, nil
 		}
 		c.drop(f)
 	}

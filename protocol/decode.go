@@ -31,6 +31,9 @@ func (c *Conn) decode(r *Request, e *entry) (err error) {
 	if err := readBody(body, rest); err != nil {
 		return fmt.Errorf("%w: %s version %d: %w", errMalformed, r.Name(), r.Version, err)
 	}
+	if err := r.frame.attach(body); err != nil {
+		return err
+	}
 	r.Body = body
 	return c.settle(r, worst)
 }

@@ -3,9 +3,11 @@ package protocol
 import (
 	"sync/atomic"
 	"time"
+
+	"quorumlog/internal/bufpool"
 )
 
-// Steps in which a frame's buffer grows while its bytes arrive. A peer has to send what is
+// Steps in which a frame's buffers grow while their bytes arrive. A peer has to send what is
 // before a step to make the server take the next.
 const (
 	firstStep = 4 << 10  // in the connection's read buffer
@@ -15,17 +17,19 @@ const (
 
 // frame is a request's bytes, without the length prefix.
 type frame struct {
-	b     []byte
-	held  int64 // bytes held from Server.frames
-	small int64 // or from Conn.smallIn
+	b     []byte // without what is in parts
+	parts []part // of a large Produce request
+	left  int64  // bytes of such a request that are still needed
+	held  int64  // bytes held from Server.frames
+	small int64  // or from Conn.smallIn
 	kept  atomic.Bool
 	begin time.Time // of its arrival; later by what it waited for the budget
 }
 
-// grow makes the frame's buffer at least n bytes large, keeping the first have of them.
-func (s *Server) grow(f *frame, n, have int) {
-	b := s.pool.Get(n)
-	copy(b, f.b[:have])
-	s.pool.Put(f.b)
-	f.b = b[:cap(b)]
+// grown returns a buffer of at least n bytes with the first have of b, which it gives back.
+func grown(b []byte, n, have int) []byte {
+	larger := bufpool.Get(n)
+	copy(larger, b[:have])
+	bufpool.Put(b)
+	return larger[:cap(larger)]
 }

@@ -116,7 +116,7 @@ func (c *Conn) readRequest(r *Request) (*entry, error) {
 	if limit := c.srv.limit(e); r.Size > limit {
 		return nil, fmt.Errorf("%w: %s of %d bytes, at most %d", errTooLarge, r.Name(), r.Size, limit)
 	}
-	if r.frame, err = c.readFrame(r.Size); err != nil {
+	if r.frame, err = c.readFrame(r.Size, h); err != nil {
 		return nil, err
 	}
 	if e == nil {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // What small requests take is not charged to the server's budgets, as long as one connection's
@@ -18,26 +20,25 @@ const (
 // Config.StallTimeout.
 const minRate = 64 << 10
 
-// readFrame reads size bytes into memory that grows as they arrive.
-func (c *Conn) readFrame(size int) (*frame, error) {
-	f, have := &frame{begin: time.Now()}, 0
+// readFrame reads size bytes into memory that grows as they arrive; the records of a large Produce
+// request into memory of their own.
+func (c *Conn) readFrame(size int, h header) (f *frame, err error) {
+	f = &frame{begin: time.Now()}
 	if first := min(size, firstStep); c.in.Buffered() < first {
 		c.readWithin(c.srv.cfg.StallTimeout)
 		if _, err := c.in.Peek(first); err != nil {
 			return nil, stalled(err)
 		}
 	}
-	for have < size {
-		err := c.growFrame(f, size, have)
-		if err == nil {
-			have, err = c.fill(f, min(size, len(f.b)), have, size)
-		}
-		if err != nil {
-			c.drop(f)
-			return nil, err
-		}
+	if h.key == int16(kmsg.Produce) && h.version >= splitVersion && size > freeStep {
+		err = c.readSplit(f, size, h.version)
+	} else {
+		err = c.readWhole(f, size)
 	}
-	f.b = f.b[:size]
+	if err != nil {
+		c.drop(f)
+		return nil, err
+	}
 	if f.held == 0 {
 		f.small = int64(size)
 		c.smallIn.Add(f.small)
@@ -45,41 +46,62 @@ func (c *Conn) readFrame(size int) (*frame, error) {
 	return f, nil
 }
 
-// fill reads a frame of size bytes, of which have have arrived, up to n.
-func (c *Conn) fill(f *frame, n, have, size int) (int, error) {
-	for have < n {
+func (c *Conn) readWhole(f *frame, size int) error {
+	for have := 0; have < size; {
+		next := nextStep(have, size)
+		if err := c.charge(f, next, size); err != nil {
+			return err
+		}
+		f.b = grown(f.b, next, have)
+		next = min(size, len(f.b))
+		if err := c.fill(f, f.b[have:next], size); err != nil {
+			return err
+		}
+		have = next
+	}
+	f.b = f.b[:size]
+	return nil
+}
+
+// nextStep is how large a buffer is to be for n bytes of which have have arrived.
+func nextStep(have, n int) int {
+	switch {
+	case have < freeStep:
+		return min(n, freeStep)
+	case have < bulkStep:
+		return min(n, bulkStep)
+	default:
+		return n // which the budget has granted
+	}
+}
+
+// fill reads all of b, a part of a frame of size bytes.
+func (c *Conn) fill(f *frame, b []byte, size int) error {
+	for len(b) > 0 {
 		if c.in.Buffered() == 0 {
 			c.readWithin(c.frameDeadline(f, size))
 		}
-		n, err := c.in.Read(f.b[have:n])
-		if have += n; err != nil {
-			return have, stalled(err)
+		n, err := c.in.Read(b)
+		if b = b[n:]; err != nil && len(b) > 0 {
+			return stalled(err)
 		}
 	}
-	return have, nil
+	return nil
 }
 
-// growFrame takes the next step of a frame of size bytes of which have have arrived.
-func (c *Conn) growFrame(f *frame, size, have int) error {
-	var next int
-	switch {
-	case have < freeStep:
-		next = min(size, freeStep)
-	case have < bulkStep:
-		next = min(size, bulkStep)
-	default:
-		next = size // which the budget has granted
+// charge takes a frame of size bytes from the budget, where it has not been and its buffer is to be
+// larger than what is free.
+func (c *Conn) charge(f *frame, next, size int) error {
+	if f.held > 0 || next <= freeStep && c.smallIn.Load()+int64(size) <= freeFrameBytes {
+		return nil
 	}
-	if f.held == 0 && (next > freeStep || c.smallIn.Load()+int64(size) > freeFrameBytes) {
-		asked := time.Now()
-		n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
-		if !ok {
-			return net.ErrClosed
-		}
-		f.held = n
-		f.begin = f.begin.Add(time.Since(asked)) // that was not the peer's doing
+	asked := time.Now()
+	n, ok := c.srv.frames.acquire(int64(size), c.ctx.Done(), c.srv.draining)
+	if !ok {
+		return net.ErrClosed
 	}
-	c.srv.grow(f, next, have)
+	f.held = n
+	f.begin = f.begin.Add(time.Since(asked)) // that was not the peer's doing
 	return nil
 }
 

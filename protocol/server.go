@@ -14,8 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
-
-	"quorumlog/internal/bufpool"
 )
 
 // Config configures a Server. The zero value of every field but Table is the default.
@@ -75,7 +73,6 @@ type Server struct {
 	running  sync.WaitGroup // connections
 	frames   budget
 	decoded  budget
-	pool     *bufpool.Pool // frames that are done with
 	stats    counters
 	bad      occasional // log lines of bad frames
 	refused  occasional // log lines of refused connections
@@ -96,16 +93,13 @@ type Server struct {
 // ErrServerClosed is returned by Serve after Shutdown.
 var ErrServerClosed = errors.New("protocol: server closed")
 
-// keptFrames bounds the memory for frames that is kept while no request uses it.
-const keptFrames = 8 << 20
-
 // NewServer returns a server that is not listening yet.
 func NewServer(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, draining: make(chan struct{}),
 		frames: budget{total: cfg.FrameBudget}, decoded: budget{total: cfg.DecodeBudget},
-		pool: bufpool.NewPool(keptFrames), listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
+		listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
 		heavy: newHeavyAnswers(), creation: rate.NewLimiter(rate.Inf, 1), limits: NoLimits(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -234,6 +234,7 @@ func (p *Partition) onApplied(logs []*raft.Log, e effects) {
 			a.result = p.resultOf(a)
 			a.result.Index = l.Index
 			a.tellWritten(a.result, nil)
+			a.data = nil // the proposer may keep the rest for longer
 			done = append(done, a)
 		}
 	}

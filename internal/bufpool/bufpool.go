@@ -1,10 +1,11 @@
-// Package bufpool keeps the memory of buffers that are done with for those to come, up to a bound:
-// what a burst has needed must not stay when it is over.
+// Package bufpool keeps the memory of buffers that are done with for those to come. What has not been
+// needed between two garbage collections is let go: a burst's memory does not stay when it is over.
 package bufpool
 
 import (
 	"math/bits"
 	"sync"
+	"unsafe"
 )
 
 // Sizes that are kept: four classes to each power of two, so that little is wasted, each with room
@@ -34,67 +35,26 @@ func classFor(n int) int {
 	return -1
 }
 
-// Pool keeps at most so many bytes.
-type Pool struct {
-	max int
-
-	mu   sync.Mutex
-	free [classes][][]byte
-	kept int // bytes in free
-}
-
-// NewPool returns a pool that keeps at most so many bytes.
-func NewPool(max int) *Pool { return &Pool{max: max} }
+// free has the buffers of each class, as pointers to their first bytes. All of the process share it:
+// batches of records come in from clients and from other nodes, and take turns with the same memory.
+var free [classes]sync.Pool
 
 // Get returns n bytes, whose content is anything.
-func (p *Pool) Get(n int) []byte {
+func Get(n int) []byte {
 	c := classFor(n)
 	if c < 0 {
 		return make([]byte, n)
 	}
-	p.mu.Lock()
-	if last := len(p.free[c]) - 1; last >= 0 {
-		b := p.take(c, last)
-		p.mu.Unlock()
-		return b[:n]
+	if first, ok := free[c].Get().(*byte); ok {
+		return unsafe.Slice(first, classSize(c))[:n]
 	}
-	p.mu.Unlock()
 	return make([]byte, n, classSize(c))
 }
 
 // Put gives back what Get returned, or any part of it that begins where it begins. Nobody may use
 // it afterwards.
-func (p *Pool) Put(b []byte) {
-	c := classFor(cap(b))
-	if c < 0 || classSize(c) != cap(b) || cap(b) > p.max {
-		return
+func Put(b []byte) {
+	if c := classFor(cap(b)); c >= 0 && classSize(c) == cap(b) {
+		free[c].Put(unsafe.SliceData(b))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.kept+cap(b) > p.max {
-		largest := p.largest()
-		p.take(largest, len(p.free[largest])-1)
-	}
-	p.free[c] = append(p.free[c], b)
-	p.kept += cap(b)
-}
-
-// take removes a buffer from its class; the caller holds mu.
-func (p *Pool) take(class, i int) []byte {
-	b := p.free[class][i]
-	p.free[class][i] = nil
-	p.free[class] = p.free[class][:i]
-	p.kept -= cap(b)
-	return b
-}
-
-// largest is the class that keeps the most bytes; the caller holds mu.
-func (p *Pool) largest() (class int) {
-	most := 0
-	for c := range p.free {
-		if n := len(p.free[c]) * classSize(c); n > most {
-			class, most = c, n
-		}
-	}
-	return class
 }

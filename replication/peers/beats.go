@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"quorumlog/internal/bufpool"
 )
 
 // round collects Raft's heartbeats of all groups to one peer. The first one starts a timer; what
@@ -231,7 +233,7 @@ func (in *inbound) heartbeats(body []byte) error {
 	lanes := in.lanes // grows only at its end
 	in.link.done.Go(func() {
 		answer, err := in.link.answerBeats(lanes, body)
-		putBuffer(body)
+		bufpool.Put(body)
 		in.mu.Lock()
 		in.beats-- // before the peer can count it as answered
 		in.mu.Unlock()

@@ -2,16 +2,11 @@ package peers
 
 import "quorumlog/internal/bufpool"
 
-// requestBuffers recycles the memory of incoming requests. Most are of AppendEntries, which Raft's
-// replication holds to a megabyte or so.
-var requestBuffers = bufpool.NewPool(8 << 20)
-
-// getBuffer returns room for size bytes, nil for so many that memory has to grow as they arrive.
+// getBuffer returns room for a request of size bytes, nil for so many that memory has to grow as they
+// arrive. Most are of AppendEntries, which Raft's replication holds to a megabyte or so.
 func getBuffer(size int) []byte {
 	if size > firstRead {
 		return nil
 	}
-	return requestBuffers.Get(size)[:0]
+	return bufpool.Get(size)[:0]
 }
-
-func putBuffer(b []byte) { requestBuffers.Put(b) }

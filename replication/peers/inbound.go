@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"quorumlog/internal/bufpool"
 )
 
 // inbound runs the requests of one peer: those of a group one at a time and in order, groups side
@@ -163,7 +165,7 @@ func (in *inbound) request(body []byte) error {
 		return errWindow
 	}
 	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: body}) {
-		putBuffer(body)
+		bufpool.Put(body)
 		in.free(len(body))
 		in.link.pushShort(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
 	}
@@ -301,7 +303,7 @@ func (w *worker) serve(group string, r incoming) {
 		b = appendFailure(appendUint(beginFrame(w.answer, kindResponse), r.id), err)
 	} else {
 		w.memory.forget()
-		putBuffer(r.memory)
+		bufpool.Put(r.memory)
 	}
 	w.answer = b
 	l.pushShort(b)
