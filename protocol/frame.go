@@ -17,11 +17,12 @@ const (
 
 // frame is a request's bytes, without the length prefix.
 type frame struct {
-	b     []byte // without what is in parts
-	parts []part // of a large Produce request
-	left  int64  // bytes of such a request that are still needed
-	held  int64  // bytes held from Server.frames
-	small int64  // or from Conn.smallIn
+	b     []byte  // without what is in parts
+	parts []part  // of a large Produce request
+	first [1]part // their memory while there is one, as there mostly is
+	left  int64   // bytes of such a request that are still needed
+	held  int64   // bytes held from Server.frames
+	small int64   // or from Conn.smallIn
 	kept  atomic.Bool
 	begin time.Time // of its arrival; later by what it waited for the budget
 }

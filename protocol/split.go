@@ -46,7 +46,7 @@ func (c *Conn) readSplit(f *frame, size int, version int16) error {
 	if err := c.charge(f, size, size); err != nil {
 		return err
 	}
-	f.left = int64(size)
+	f.left, f.parts = int64(size), f.first[:0]
 	f.b = bufpool.Get(freeStep)
 	if err := c.fill(f, f.b, size); err != nil {
 		return err
