@@ -136,10 +136,10 @@ func (c *changes) endTransaction(t testing.TB) {
 		w.Add(record.Record{Timestamp: c.now, Key: binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(typ)), Value: []byte{0, 0, 0, 0, 0, 1}})
 		c.records = append(c.records, written{Record: record.Record{Offset: c.m.next, Timestamp: c.now}, txn: n, marker: true})
 		delete(c.open, id)
-		if x.abort {
-			c.later = append(c.later, AbortedTransaction{ProducerID: id, First: x.first, Last: x.last, Stable: min(c.stable(), x.last+1)})
-		}
 		c.append(t, KindData, w.Build())
+		if x.abort {
+			c.later = append(c.later, AbortedTransaction{ProducerID: id, First: x.first, Last: x.last, Stable: c.stable()})
+		}
 		return
 	}
 }
