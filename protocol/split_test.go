@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"math/rand"
+	"net"
+	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -161,4 +165,59 @@ func TestRecordsThatAreFreedMakeRoomForOtherRequests(t *testing.T) {
 	first.receive()
 	second.receive()
 	eventually(t, func() bool { return s.Stats().FrameBytes == 0 && s.Stats().Queued == 0 })
+}
+
+// received is a connection on which some bytes have arrived, and then its end.
+type received struct {
+	net.Conn
+	r *bytes.Reader
+}
+
+func (c received) Read(b []byte) (int, error)      { return c.r.Read(b) }
+func (c received) SetReadDeadline(time.Time) error { return nil }
+
+// FuzzSplit has what is read in parts decoded as the same bytes are when they are read whole. Most of
+// the records, zeros, are put in where at says, so that what is varied is short.
+func FuzzSplit(f *testing.F) {
+	zeros := make([]byte, freeStep+splitBytes)
+	for version := int16(splitVersion); version <= 13; version++ {
+		q := kmsg.NewPtrProduceRequest()
+		q.Version = version
+		for _, records := range [][]byte{[]byte("few"), zeros, nil} {
+			q.Topics = append(q.Topics, kmsg.ProduceRequestTopic{Topic: "topic", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: records}}})
+		}
+		frame := formatter.AppendRequest(nil, q, 0)[4:]
+		at := bytes.Index(frame, zeros)
+		f.Add(slices.Delete(frame, at, at+len(zeros)), uint16(at))
+	}
+	s := NewServer(Config{Table: NewTable(keeper(nil))})
+	f.Fuzz(func(t *testing.T, b []byte, at uint16) {
+		if len(b) < fixedHeader {
+			return
+		}
+		b = slices.Insert(slices.Clone(b), min(int(at), len(b)), zeros...)
+		h := parseFixedHeader(b)
+		e := s.cfg.Table.lookup(int16(kmsg.Produce), h.version)
+		if e == nil {
+			return
+		}
+		var decoded [2]kmsg.Request
+		var errs [2]error
+		for i, read := range []func(*Conn, *frame) error{
+			func(c *Conn, f *frame) error { return c.readWhole(f, len(b)) },
+			func(c *Conn, f *frame) error { return c.readSplit(f, len(b), h.version) },
+		} {
+			c := newConn(s, 1, received{r: bytes.NewReader(b)}, netip.Addr{})
+			r := &Request{Conn: c, Key: int16(kmsg.Produce), Version: h.version, frame: &frame{begin: time.Now()}}
+			if errs[i] = read(c, r.frame); errs[i] == nil {
+				errs[i] = c.decode(r, e)
+			}
+			decoded[i] = r.Body
+			c.srv.frames.release(r.frame.held)
+			c.srv.decoded.release(r.memory)
+		}
+		if (errs[0] == nil) != (errs[1] == nil) || !reflect.DeepEqual(decoded[0], decoded[1]) {
+			t.Fatalf("whole %v, in parts %v", errs[0], errs[1])
+		}
+	})
 }
