@@ -121,7 +121,7 @@ func (c *testCluster) client(opts ...kgo.Opt) *kgo.Client {
 			seeds = append(seeds, b.Addr().String())
 		}
 	}
-	own := []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.FetchMaxWait(100 * time.Millisecond), kgo.MetadataMinAge(20 * time.Millisecond), kgo.UnknownTopicRetries(-1)}
+	own := []kgo.Opt{kgo.WithContext(c.t.Context()), kgo.SeedBrokers(seeds...), kgo.FetchMaxWait(100 * time.Millisecond), kgo.MetadataMinAge(20 * time.Millisecond), kgo.UnknownTopicRetries(-1)}
 	cl, err := kgo.NewClient(append(own, opts...)...)
 	if err != nil {
 		c.t.Fatal(err)

@@ -76,7 +76,7 @@ func (b *testBroker) restart() {
 func (b *testBroker) client(opts ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
 	// The first fetch may go out before all partitions are known: the others wait for its end.
-	own := []kgo.Opt{kgo.SeedBrokers(b.Addr().String()), kgo.FetchMaxWait(100 * time.Millisecond)}
+	own := []kgo.Opt{kgo.WithContext(b.t.Context()), kgo.SeedBrokers(b.Addr().String()), kgo.FetchMaxWait(100 * time.Millisecond)}
 	c, err := kgo.NewClient(append(own, opts...)...)
 	if err != nil {
 		b.t.Fatal(err)

@@ -238,15 +238,15 @@ func (b *bank) audit(ctx context.Context, auditor int, rnd *rand.Rand) {
 		if auditor > 0 {
 			life, cancel = context.WithTimeout(ctx, time.Duration(1+rnd.IntN(6000))*time.Millisecond)
 		}
-		a := b.newAudit(fmt.Sprintf("auditor %d.%d", auditor, round))
+		a := b.newAudit(life, fmt.Sprintf("auditor %d.%d", auditor, round))
 		for life.Err() == nil {
 			a.look(life)
 			call, done := context.WithTimeout(life, 200*time.Millisecond)
 			a.read(a.cl.PollFetches(call))
 			done()
 		}
-		a.cl.Close()
 		cancel()
+		a.cl.Close()
 	}
 }
 
@@ -266,12 +266,12 @@ type book struct {
 	ends []int64 // last stable offsets that are yet to be reached
 }
 
-func (b *bank) newAudit(name string) *audit {
+func (b *bank) newAudit(ctx context.Context, name string) *audit {
 	from := map[int32]kgo.Offset{}
 	for p := range int32(bankPartitions) {
 		from[p] = kgo.NewOffset().At(0)
 	}
-	cl := b.c.NewClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{b.topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	cl := newReader(ctx, b.c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{b.topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), kgo.MetadataMaxAge(time.Second), kgo.FetchMaxWait(100*time.Millisecond))
 	return &audit{bank: b, name: name, cl: cl, legs: map[string]int{}}
 }
@@ -372,8 +372,10 @@ func (b *bank) settle(ctx context.Context) {
 	ends := b.awaitStable(ctx)
 	b.close()
 	b.audits.Wait()
-	last := b.newAudit("the last auditor")
+	life, cancel := context.WithCancel(ctx)
+	last := b.newAudit(life, "the last auditor")
 	defer last.cl.Close()
+	defer cancel()
 	for p := range last.books {
 		for last.books[p].next < ends[int32(p)] {
 			f := last.cl.PollFetches(ctx)

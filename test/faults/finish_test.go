@@ -91,8 +91,10 @@ func endsOf(ctx context.Context, adm *kadm.Client, topics ...string) (map[place]
 
 // readAll reads a partition's values up to its end.
 func readAll(ctx context.Context, c cluster, p place, end int64) ([]string, error) {
-	cl := c.NewClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(0)}}))
+	life, cancel := context.WithCancel(ctx)
+	cl := newReader(life, c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(0)}}))
 	defer cl.Close()
+	defer cancel()
 	var values []string
 	var gap error
 	for int64(len(values)) < end {

@@ -150,8 +150,10 @@ func (k *keys) read(ctx context.Context) {
 	for p := range int32(keysPartitions) {
 		before[place{k.name, p}] = k.latest(place{k.name, p})
 	}
-	cl := k.c.NewClient(kgo.ConsumeTopics(k.name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	life, cancel := context.WithCancel(ctx)
+	cl := newReader(life, k.c, kgo.ConsumeTopics(k.name))
 	defer cl.Close()
+	defer cancel()
 	ends, err := endsOf(ctx, kadm.NewClient(cl), k.name)
 	if err != nil {
 		return

@@ -19,6 +19,12 @@ type cluster interface {
 	NewClient(opts ...kgo.Opt) *kgo.Client
 }
 
+// newReader returns a client that reads until its context ends. That should be before it is closed: Close
+// of franz-go 1.22 has it fetch once more, and sets fields beside that.
+func newReader(ctx context.Context, c cluster, opts ...kgo.Opt) *kgo.Client {
+	return c.NewClient(append(opts, kgo.WithContext(ctx), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+}
+
 // load is clients that go on whatever happens to the cluster.
 type load struct {
 	m       *model
@@ -106,11 +112,11 @@ func (l *load) read(ctx context.Context, reader int, rnd *rand.Rand) {
 		for i, t := range l.topics {
 			names[i] = t.name
 		}
-		cl := l.c.NewClient(kgo.ConsumeTopics(names...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second))
 		life, cancel := ctx, context.CancelFunc(func() {})
 		if reader > 0 {
 			life, cancel = context.WithTimeout(ctx, time.Duration(1+rnd.IntN(4000))*time.Millisecond)
 		}
+		cl := newReader(life, l.c, kgo.ConsumeTopics(names...), kgo.MetadataMaxAge(time.Second))
 		for life.Err() == nil {
 			l.m.read(fmt.Sprintf("reader %d.%d", reader, round), cl.PollFetches(life))
 		}

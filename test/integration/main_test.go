@@ -28,7 +28,7 @@ func quick() []kgo.Opt {
 
 func client(t testing.TB, b *brokertest.Broker, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append(append(quick(), kgo.SeedBrokers(b.Addr)), opts...)...)
+	c, err := kgo.NewClient(append(append(quick(), kgo.SeedBrokers(b.Addr), kgo.WithContext(t.Context())), opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
