@@ -227,16 +227,22 @@ func TestAPartitionIsFoundedThoughADiskWasWipedBeforeItBegan(t *testing.T) {
 
 func TestAllNodesTellClientsTheSameAddresses(t *testing.T) {
 	c := startCluster(t, 3, nil)
-	var want map[int32]string
+	deadline := time.Now().Add(10 * time.Second)
+	told := func(b *testBroker) (addresses map[int32]string) {
+		for { // a node hears a moment later of one that has registered last
+			addresses = map[int32]string{}
+			for _, n := range raw[*kmsg.MetadataResponse](b, kmsg.NewPtrMetadataRequest()).Brokers {
+				addresses[n.NodeID] = fmt.Sprint(n.Host, ":", n.Port)
+			}
+			if len(addresses) == len(c.nodes) || time.Now().After(deadline) {
+				return addresses
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	want := told(c.nodes[0])
 	for _, b := range c.nodes {
-		got := map[int32]string{}
-		for _, n := range raw[*kmsg.MetadataResponse](b, kmsg.NewPtrMetadataRequest()).Brokers {
-			got[n.NodeID] = fmt.Sprint(n.Host, ":", n.Port)
-		}
-		if want == nil {
-			want = got
-		}
-		if len(got) != 3 || !maps.Equal(got, want) {
+		if got := told(b); len(got) != len(c.nodes) || !maps.Equal(got, want) {
 			t.Errorf("node %d tells %v, the first one %v", b.id, got, want)
 		}
 	}
