@@ -36,8 +36,7 @@ type link struct {
 	unheard int           // bytes of requests without an answer
 	queued  int           // bytes of answers in normal
 	room    chan struct{} // closed when either of them shrinks; nil while nobody waits
-
-	spare sync.Pool // of *call that nobody uses any more
+	spare   []*call       // that nobody uses any more, at most maxSpare
 
 	wake chan struct{} // tells the writer
 	done sync.WaitGroup
@@ -48,6 +47,8 @@ type link struct {
 type frame struct {
 	pieces [][]byte
 	size   int
+
+	call *call // whose memory it is part of; nil for an answer
 
 	// Guarded by the link's mu.
 	stage   stage
@@ -63,7 +64,9 @@ const (
 	written
 )
 
-// call is a request that waits for its answer.
+// call is a request that waits for its answer. Its memory has two owners: whoever asks, until it has
+// looked at the answer, and the writer, while it has the frame. An answer may come before the writer
+// has noted that the frame is written, so whichever lets go last gives the memory back: see release.
 type call struct {
 	id     uint64
 	size   int
@@ -72,7 +75,7 @@ type call struct {
 	answer chan answer // one fits
 	short  []byte      // memory of a short answer
 	late   *time.Timer // when it is given up
-	over   bool        // it has its answer, and the writer had let go of its frame
+	over   bool        // whoever asked has let go; guarded by the link's mu
 }
 
 type answer struct {
@@ -100,8 +103,13 @@ const (
 	writeBytes = 1 << 20
 	// small is the size of a request for which there is room when there is none for others.
 	small = 8 << 10
-	// spareBytes is how much memory a call may keep for the next one, and the queue of short frames.
+	// spareBytes is how much memory the queue of short frames may keep.
 	spareBytes = 256 << 10
+	// maxSpare bounds the calls that wait to be used again, spareCall the bytes of each.
+	maxSpare  = 256
+	spareCall = 32 << 10
+	// sliceBytes is what a slice takes in a slice of them.
+	sliceBytes = 24
 	// slowest is the time that the peer may take for a byte, on top of Timing.Write: 1 MB/s.
 	slowest = time.Microsecond
 )
@@ -193,20 +201,46 @@ func (l *link) await(ctx context.Context, late <-chan time.Time, ready func() bo
 // newCall returns a call that is given up at a deadline.
 func (l *link) newCall(deadline time.Time) *call {
 	left := time.Until(deadline)
-	c, ok := l.spare.Get().(*call)
-	if !ok {
-		return &call{answer: make(chan answer, 1), late: time.NewTimer(left)}
+	if c := l.takeSpare(); c != nil {
+		c.late.Reset(left)
+		return c
 	}
-	c.late.Reset(left)
+	c := &call{answer: make(chan answer, 1), late: time.NewTimer(left)}
+	c.frame.call = c
+	return c
+}
+
+func (l *link) takeSpare() *call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := len(l.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	c := l.spare[last]
+	l.spare[last] = nil
+	l.spare = l.spare[:last]
 	return c
 }
 
 // release is called when a call has its answer, and that has been looked at.
 func (l *link) release(c *call) {
 	c.late.Stop()
-	if c.over && cap(c.head)+cap(c.short) <= spareBytes {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.over = true
+	l.recycleLocked(c)
+}
+
+// recycleLocked is called by each owner of a call's memory when it has let go of it.
+func (l *link) recycleLocked(c *call) {
+	if !c.over || c.frame.stage != written {
+		return
+	}
+	kept := cap(c.head) + cap(c.short) + sliceBytes*cap(c.frame.pieces)
+	if len(l.spare) < maxSpare && kept <= spareCall {
 		c.frame.stage, c.over = queued, false
-		l.spare.Put(c)
+		l.spare = append(l.spare, c)
 	}
 }
 
@@ -406,6 +440,9 @@ func (l *link) wrote(batch []*frame) {
 		if f.written != nil {
 			close(f.written)
 		}
+		if f.call != nil {
+			l.recycleLocked(f.call)
+		}
 		batch[i] = nil
 	}
 }
@@ -419,7 +456,6 @@ func (l *link) claim(id uint64) *call {
 		delete(l.calls, id)
 		l.unheard -= c.size
 		l.shrunk()
-		c.over = c.frame.stage == written
 	}
 	return c
 }
