@@ -59,6 +59,9 @@ type Request struct {
 	answer  Answer
 	turn    *turn // nil where it was decided before the writer comes to it
 	heavy   bool  // it has one of Server.heavy's places
+
+	bytes   frame               // memory of frame
+	produce kmsg.ProduceRequest // memory of Body, where that is one
 }
 
 // Name returns the API's name.
@@ -67,7 +70,8 @@ func (r *Request) Name() string { return kmsg.NameForKey(r.Key) }
 // KeepFrame tells that byte slices of Body stay in use after the response was written. Without
 // it the memory of a Produce request's records serves the next request; strings, and slices in
 // requests of every other API, may always be kept. Call it in Handle, Wait or Release. A request
-// whose Wait was not called or did not return, as its connection had ended, keeps its frame.
+// whose Wait was not called or did not return, as its connection had ended, keeps its frame. Where
+// the frame of a Produce request was not kept, Request and Body serve others once Release has returned.
 func (r *Request) KeepFrame() {
 	if r.frame != nil {
 		r.frame.kept.Store(true)

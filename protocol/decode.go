@@ -9,7 +9,7 @@ import (
 
 // decode turns the frame into r.Body, within the server's budget for decoded requests.
 func (c *Conn) decode(r *Request, e *entry) (err error) {
-	body := kmsg.RequestForKey(r.Key)
+	body := r.newBody()
 	body.SetVersion(r.Version)
 	clientID, rest, err := parseClient(r.frame.b[fixedHeader:], body.IsFlexible())
 	if err != nil {

@@ -18,8 +18,7 @@ func (c *Conn) readLoop() {
 		r, err := c.next()
 		switch {
 		case err == nil:
-			c.decide(r)
-			if r.answer.Close {
+			if c.decide(r) {
 				return
 			}
 			continue
@@ -56,7 +55,8 @@ func (c *Conn) next() (*Request, error) {
 	case <-c.srv.draining:
 		return nil, net.ErrClosed
 	}
-	r := &Request{Conn: c, Size: size}
+	r := c.newRequest()
+	r.Conn, r.Size = c, size
 	e, err := c.readRequest(r)
 	if err == nil && e != nil {
 		err = c.decode(r, e)
@@ -116,26 +116,30 @@ func (c *Conn) readRequest(r *Request) (*entry, error) {
 	if limit := c.srv.limit(e); r.Size > limit {
 		return nil, fmt.Errorf("%w: %s of %d bytes, at most %d", errTooLarge, r.Name(), r.Size, limit)
 	}
-	if r.frame, err = c.readFrame(r.Size, h); err != nil {
+	if err = c.readFrame(&r.bytes, r.Size, h); err != nil {
 		return nil, err
 	}
+	r.frame = &r.bytes
 	if e == nil {
 		r.answer.Response = c.srv.cfg.Table.unsupportedApiVersions()
 	}
 	return e, nil
 }
 
-// decide lets the API's handler decide, and passes the request on to the writer.
-func (c *Conn) decide(r *Request) {
+// decide lets the API's handler decide, and passes the request on to the writer, whose it is from then
+// on. It reports whether the request is the connection's last.
+func (c *Conn) decide(r *Request) (last bool) {
 	c.srv.stats.api(r.Key).requests.Add(1)
 	switch {
 	case r.Body != nil && isHeavy(r.Key):
 		c.decideInTurn(r)
-		return
+		return r.answer.Close // one that is heavy is nobody else's afterwards
 	case r.Body != nil:
 		c.handle(r)
 	}
+	last = r.answer.Close
 	c.queue <- r
+	return last
 }
 
 func (c *Conn) handle(r *Request) {

@@ -22,12 +22,12 @@ const minRate = 64 << 10
 
 // readFrame reads size bytes into memory that grows as they arrive; the records of a large Produce
 // request into memory of their own.
-func (c *Conn) readFrame(size int, h header) (f *frame, err error) {
-	f = &frame{begin: time.Now()}
+func (c *Conn) readFrame(f *frame, size int, h header) (err error) {
+	f.begin = time.Now()
 	if first := min(size, firstStep); c.in.Buffered() < first {
 		c.readWithin(c.srv.cfg.StallTimeout)
 		if _, err := c.in.Peek(first); err != nil {
-			return nil, stalled(err)
+			return stalled(err)
 		}
 	}
 	if h.key == int16(kmsg.Produce) && h.version >= splitVersion && size > freeStep {
@@ -37,13 +37,13 @@ func (c *Conn) readFrame(size int, h header) (f *frame, err error) {
 	}
 	if err != nil {
 		c.drop(f)
-		return nil, err
+		return err
 	}
 	if f.held == 0 {
 		f.small = int64(size)
 		c.smallIn.Add(f.small)
 	}
-	return f, nil
+	return nil
 }
 
 func (c *Conn) readWhole(f *frame, size int) error {

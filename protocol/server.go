@@ -14,6 +14,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
+
+	"quorumlog/internal/freelist"
 )
 
 // Config configures a Server. The zero value of every field but Table is the default.
@@ -73,6 +75,7 @@ type Server struct {
 	running  sync.WaitGroup // connections
 	frames   budget
 	decoded  budget
+	spare    *freelist.List[Request]
 	stats    counters
 	bad      occasional // log lines of bad frames
 	refused  occasional // log lines of refused connections
@@ -99,6 +102,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, draining: make(chan struct{}),
 		frames: budget{total: cfg.FrameBudget}, decoded: budget{total: cfg.DecodeBudget},
+		spare:     freelist.New[Request](maxSpare),
 		listeners: map[net.Listener]struct{}{}, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{},
 		heavy: newHeavyAnswers(), creation: rate.NewLimiter(rate.Inf, 1), limits: NoLimits(),
 	}

@@ -69,6 +69,7 @@ func (c *Conn) answer(r *Request) {
 
 // finish lets go of everything that belongs to a request.
 func (c *Conn) finish(r *Request) {
+	defer c.recycle(r)
 	defer c.free(r)
 	if r.answer.Release == nil {
 		return
