@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -44,16 +43,16 @@ type produced struct {
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
 	req := r.Body.(*kmsg.ProduceRequest)
-	resp, pending := expectTopics(req)
+	x := b.expect(r, req)
 	im := b.meta.Image()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		topic, err := topicOf(im, t.Topic, t.TopicID, req.Version >= 13)
 		for j := range t.Partitions {
-			n := len(pending)
-			pending = pending[:n+1]
-			p := &pending[n]
-			p.out, p.key.partition = &resp.Topics[i].Partitions[j], t.Partitions[j].Partition
+			n := len(x.pending)
+			x.pending = x.pending[:n+1]
+			p := &x.pending[n]
+			p.out, p.key.partition = &x.resp.Topics[i].Partitions[j], t.Partitions[j].Partition
 			perr := err
 			if perr == nil {
 				p.key.topic, p.topic = topic.ID, topic.Name
@@ -64,20 +63,21 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 			}
 		}
 	}
-	b.verify(ctx, req, pending)
-	for i := range pending {
-		pending[i].propose(req.Acks)
+	b.verify(ctx, req, x.pending)
+	for i := range x.pending {
+		x.pending[i].propose(req.Acks, x.bell)
 	}
 	if req.Acks == 0 {
-		return unacknowledged(r, pending)
+		return unacknowledged(r, x.pending)
 	}
-	timeout := time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond
-	return protocol.Answer{Response: resp, Wait: func(ctx context.Context) {
-		if !b.awaitAppends(ctx, r, pending, timeout) || req.Acks == 1 {
-			r.KeepFrame() // the group may still hold batches that lie in it
-		}
-		b.nameLeaders(r, resp, pending)
-	}}
+	return protocol.Answer{Response: &x.resp, Wait: x.wait, Release: x.release}
+}
+
+// reset reports whether p may be used again.
+func (p *produced) reset() bool {
+	p.out, p.append, p.x, p.p, p.batch, p.guard = nil, nil, nil, nil, nil, nil
+	p.key, p.topic, p.need = replicaKey{}, "", 0
+	return p.own.Reset()
 }
 
 // nameLeaders tells a client that came to the wrong broker where to go (KIP-951).
@@ -89,48 +89,6 @@ func (b *Broker) nameLeaders(r *protocol.Request, resp *kmsg.ProduceResponse, pe
 		}
 	}
 	resp.Brokers = h.endpoints()
-}
-
-// production is the answer to a request with a batch or two, as most are, and what it waits for, in one
-// piece of memory.
-type production struct {
-	resp       kmsg.ProduceResponse
-	topics     [1]kmsg.ProduceResponseTopic
-	partitions [2]kmsg.ProduceResponseTopicPartition
-	pending    [2]produced
-}
-
-// expectTopics lays out the answer, with an entry for each of the request's partitions, and makes room for
-// what is to be waited for, which must stay in its place.
-func expectTopics(req *kmsg.ProduceRequest) (*kmsg.ProduceResponse, []produced) {
-	x := &production{}
-	resp, entries, count := &x.resp, x.partitions[:], 0
-	resp.Default()
-	resp.SetVersion(req.GetVersion())
-	for i := range req.Topics {
-		count += len(req.Topics[i].Partitions)
-	}
-	pending := x.pending[:0]
-	if count > len(entries) {
-		entries, pending = make([]kmsg.ProduceResponseTopicPartition, count), make([]produced, 0, count)
-	}
-	if resp.Topics = x.topics[:min(len(req.Topics), 1)]; len(req.Topics) > 1 {
-		resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
-	}
-	for i := range req.Topics {
-		from, to := &req.Topics[i], &resp.Topics[i]
-		to.Default()
-		to.Topic, to.TopicID = from.Topic, from.TopicID
-		n := len(from.Partitions)
-		to.Partitions, entries = entries[:n:n], entries[n:]
-		for j := range from.Partitions {
-			p := &to.Partitions[j]
-			p.Default()
-			p.Partition = from.Partitions[j].Partition
-			p.BaseOffset, p.LogAppendTime, p.LogStartOffset = -1, -1, -1
-		}
-	}
-	return resp, pending
 }
 
 // prepare checks one batch for its partition.
@@ -177,7 +135,7 @@ func (b *Broker) prepare(ctx context.Context, r *protocol.Request, t *cluster.To
 }
 
 // propose hands a batch that was found good to its partition.
-func (p *produced) propose(acks int16) {
+func (p *produced) propose(acks int16, bell chan<- struct{}) {
 	if p.batch == nil {
 		return
 	}
@@ -190,7 +148,7 @@ func (p *produced) propose(acks int16) {
 	case p.guard != nil:
 		p.append = &p.guard.Append().Outcome
 	default:
-		p.append = &p.p.AppendAs(&p.own, p.batch).Outcome
+		p.append = &p.p.AppendAs(&p.own, p.batch, bell).Outcome
 	}
 }
 
@@ -276,57 +234,6 @@ func unacknowledged(r *protocol.Request, pending []produced) protocol.Answer {
 // isAdminClient reports whether the client has the id with which Kafka's own tools may write to
 // internal topics.
 func isAdminClient(id *string) bool { return id != nil && *id == "__admin_client" }
-
-// timers are used again: almost every request has one, which almost never goes off.
-var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
-
-// awaitAppends fills in the results, and reports whether all batches are settled. The memory of those
-// that are committed is free at once: a large request takes long enough for others to use it.
-func (b *Broker) awaitAppends(ctx context.Context, r *protocol.Request, pending []produced, timeout time.Duration) bool {
-	var timer *time.Timer
-	settled, expired := true, false
-	finish := func(i int) {
-		if !pending[i].finish() {
-			settled = false
-		} else if r.Body.(*kmsg.ProduceRequest).Acks == -1 {
-			r.FreeRecords(i)
-		}
-	}
-	for i := range pending {
-		p := &pending[i]
-		if p.append == nil {
-			continue
-		}
-		select {
-		case <-p.append.Done():
-			finish(i)
-			continue
-		default:
-		}
-		if timer == nil {
-			timer = timers.Get().(*time.Timer)
-			timer.Reset(timeout)
-		}
-		if !expired {
-			select {
-			case <-p.append.Done():
-				finish(i)
-				continue
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			expired = true
-		}
-		p.fail(kerr.RequestTimedOut)
-		settled = false
-	}
-	if timer != nil {
-		timer.Stop()
-		timers.Put(timer)
-	}
-	b.awaitReplicas(ctx, pending, timeout)
-	return settled
-}
 
 // awaitReplicas waits until batches that are committed are also held by min.insync.replicas, where
 // that is more than a commit needs, or the replicas in sync are fewer: then the producer is told so

@@ -13,7 +13,8 @@ import (
 // Outcome is what becomes of a batch. Result may be called when Done is closed.
 type Outcome struct {
 	mu   sync.Mutex
-	done chan struct{} // nil while nobody has asked: most are over before somebody does
+	done chan struct{}   // nil while nobody has asked: most are over before somebody does
+	bell chan<- struct{} // of whoever waits for many: see AppendAs; nil for none
 	over bool
 
 	// Guarded by the partition's mu until the outcome is over, constant afterwards.
@@ -29,9 +30,9 @@ type Append struct {
 	written *Outcome // see AppendWritten; nil where nobody asked
 
 	// The tentative producer table's, guarded by the partition's mu.
-	settled  bool
-	older    *Append      // the one in flight before it of the same producer
-	standing log.Standing // of the producer after it
+	older, newer *Append      // those in flight before and after it of the same producer
+	standing     log.Standing // of the producer after it
+	shared       bool         // somebody else waits for it too
 }
 
 // AppendResult says where a batch is.
@@ -65,10 +66,16 @@ func (o *Outcome) settle() {
 	if o.done != nil {
 		close(o.done)
 	}
+	if o.bell != nil {
+		select {
+		case o.bell <- struct{}{}:
+		default:
+		}
+	}
 }
 
-// known reports whether the outcome is.
-func (o *Outcome) known() bool {
+// Known reports whether the outcome is.
+func (o *Outcome) Known() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.over
@@ -95,17 +102,32 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // The batch belongs to the partition from now on: it gets its offset and epoch in place. After
 // a success the caller may use the memory again; after an error never, since Raft may still
 // hold it.
-func (p *Partition) Append(b record.Batch) *Append { return p.AppendAs(&Append{}, b) }
+func (p *Partition) Append(b record.Batch) *Append { return p.AppendAs(&Append{}, b, nil) }
 
 // AppendAs is Append in memory of the caller's, a zero Append that is part of something larger. The one that
-// it returns is what to wait for: another, where the batch is in flight already or refused.
-func (p *Partition) AppendAs(a *Append, b record.Batch) *Append {
+// it returns is what to wait for: another, where the batch is in flight already or refused. Once the outcome
+// of a is known the bell gets a token, if it has room.
+func (p *Partition) AppendAs(a *Append, b record.Batch, bell chan<- struct{}) *Append {
 	if len(b) < record.HeaderSize {
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	a.data = b
+	a.data, a.bell = b, bell
 	return p.propose(a, checkSequence)
+}
+
+// Reset makes a, which was given to AppendAs, a zero Append again. It reports false, and a may not be used
+// again, where somebody else may hold it: before its outcome is known, where that is an error, and where the
+// same batch has come twice.
+func (a *Append) Reset() bool {
+	a.mu.Lock() // which stays as it is: whoever settled a may not have let go of it yet
+	defer a.mu.Unlock()
+	if a.over && (a.err != nil || a.shared) || !a.over && a.data != nil {
+		return false
+	}
+	a.done, a.bell, a.over, a.result = nil, nil, false, AppendResult{}
+	a.standing = log.Standing{}
+	return true
 }
 
 // AppendWritten is Append for who waits for Written.
@@ -169,6 +191,7 @@ func checkSequence(p *Partition, b record.Batch) *Append {
 func (p *Partition) repeated(b record.Batch, twin *Append, dup *log.BatchRange) *Append {
 	switch {
 	case twin != nil:
+		twin.shared = true
 		return twin
 	case dup != nil:
 		r := AppendResult{BaseOffset: dup.Offset, LogAppendTime: -1, StartOffset: p.StartOffset(), Duplicate: true}

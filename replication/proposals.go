@@ -27,7 +27,7 @@ func (q *proposals) room(n int) bool {
 // check decides on a batch by the tentative table. It returns the proposal that already holds
 // it, or the range of an applied batch that does, or why it may not be appended.
 func (q *proposals) check(b record.Batch, applied *log.Producers) (twin *Append, dup *log.BatchRange, err error) {
-	for a := q.newest(b.ProducerID()); a != nil; a = a.before() {
+	for a := q.newest(b.ProducerID()); a != nil; a = a.older {
 		if sameSequence(record.Batch(a.data), b) {
 			return a, nil, nil
 		}
@@ -49,14 +49,6 @@ func (q *proposals) standing(id int64, applied *log.Producers) log.Standing {
 
 // newest is the last proposal in flight of a producer, nil for none.
 func (q *proposals) newest(id int64) *Append { return q.producers[id] }
-
-// before is the proposal in flight before a of the same producer.
-func (a *Append) before() *Append {
-	if a.older == nil || a.older.settled {
-		return nil
-	}
-	return a.older
-}
 
 func sameSequence(a, b record.Batch) bool {
 	return a.BaseSequence() >= 0 && a.ProducerEpoch() == b.ProducerEpoch() && a.BaseSequence() == b.BaseSequence() && a.LastSequence() == b.LastSequence()
@@ -81,7 +73,9 @@ func (q *proposals) push(a *Append) {
 			q.producers = map[int64]*Append{}
 		}
 		id := record.Batch(a.data).ProducerID()
-		a.older = q.producers[id]
+		if a.older = q.producers[id]; a.older != nil {
+			a.older.newer = a
+		}
 		q.producers[id] = a
 	}
 }
@@ -102,7 +96,9 @@ func (q *proposals) pop(data []byte) *Append {
 		q.queue = q.first[:0]
 	}
 	q.bytes -= len(a.data)
-	a.settled, a.older = true, nil
+	if a.newer != nil { // a may serve for another batch soon
+		a.newer.older, a.newer = nil, nil
+	}
 	if ofProducer(a.data) {
 		if id := record.Batch(a.data).ProducerID(); q.producers[id] == a {
 			delete(q.producers, id)

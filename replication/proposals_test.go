@@ -138,3 +138,48 @@ func TestProposalsAreBoundedInNumberAndBytes(t *testing.T) {
 		t.Errorf("%d bytes in flight of none", q.bytes)
 	}
 }
+
+// Memory of an Append serves again only when nobody else may look at it.
+func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
+	applied := log.NewProducers(nil)
+	p := &Partition{}
+	q := &p.proposals
+	first, second := idempotentBatch(7, 0, 0, "a"), idempotentBatch(7, 0, 1, "b")
+	a, b := inflight(q, applied, first), inflight(q, applied, second)
+	if a.Reset() {
+		t.Fatal("in flight, and given out again")
+	}
+	if q.pop(first) != a {
+		t.Fatal("not the oldest")
+	}
+	a.data = nil
+	if b.older != nil {
+		t.Error("the next one of the producer still looks at it")
+	}
+	bell := make(chan struct{}, 1)
+	a.bell, a.result = bell, AppendResult{BaseOffset: 5}
+	a.settle()
+	if len(bell) != 1 || !a.Known() {
+		t.Error("nobody is told")
+	}
+	if !a.Reset() {
+		t.Error("over, and not given out again")
+	}
+	if r, err := a.Result(); a.Known() || r != (AppendResult{}) || err != nil || a.bell != nil || a.done != nil {
+		t.Errorf("begins with %+v, %v", r, err)
+	}
+	if twin, _, _ := q.check(second, applied); p.repeated(second, twin, nil) != b {
+		t.Fatal("a batch that comes twice has an outcome of its own")
+	}
+	q.pop(second)
+	b.data = nil
+	b.settle()
+	if b.Reset() {
+		t.Error("somebody else waits for it, and it is given out again")
+	}
+	lost := &Append{}
+	fail([]*Append{lost}, ErrNotLeader)
+	if lost.Reset() {
+		t.Error("after an error Raft may hold it, and it is given out again")
+	}
+}

@@ -86,7 +86,7 @@ func (p *Partition) answerWritten(ready []storedBatch) {
 // tellWritten answers who waits for Written, once; the partition's mu is held, or nobody else has
 // the proposal any more.
 func (a *Append) tellWritten(r AppendResult, err error) {
-	if a.written == nil || a.written.known() {
+	if a.written == nil || a.written.Known() {
 		return
 	}
 	a.written.result, a.written.err = r, err
