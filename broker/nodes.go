@@ -227,7 +227,9 @@ func (b *Broker) onSnapshot(_ int32, _ []byte, conn net.Conn) error {
 // directoryOf is the data directory with which a node was last connected.
 func (b *Broker) directoryOf(node int32) string {
 	if info, ok := b.peers.Connected(node); ok {
-		b.directories.Store(node, info.Identity)
+		if last, ok := b.directories.Load(node); !ok || last.(string) != info.Identity {
+			b.directories.Store(node, info.Identity)
+		}
 		return info.Identity
 	}
 	if last, ok := b.directories.Load(node); ok {

@@ -18,8 +18,8 @@ import (
 type Syncer struct {
 	mu      sync.Mutex
 	next    *round
-	running int          // rounds, at most syncRounds
-	spare   [][]*os.File // memory of rounds that have ended, for as many as there are at a time
+	running int      // rounds, at most syncRounds
+	spare   []*round // that nobody looks at any more
 
 	// parallel is set where syncfs is slow (a filesystem shared with other writers).
 	parallel atomic.Bool
@@ -38,11 +38,15 @@ var SyncBounds = [...]time.Duration{
 	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 10 * time.Second,
 }
 
+// round is a sync that several callers may share. It serves again when the last of them, and whoever performs
+// it, have left.
 type round struct {
-	dirty []*os.File
-	dirs  []string      // whose entries are to be durable
-	done  chan struct{} // nil where only whoever performs it waits
-	err   error
+	dirty   []*os.File
+	dirs    []string // whose entries are to be durable
+	holders int      // guarded by the Syncer's mu
+	run     func()
+	done    sync.WaitGroup
+	err     error
 }
 
 // syncRounds is how many rounds may run at once. With two, whoever comes alone while another is
@@ -67,32 +71,61 @@ func (s *Syncer) sync(files []*os.File, dirs []string) error {
 	if s.running < syncRounds { // none is being gathered: whoever ends one begins that
 		s.running++
 		s.mu.Unlock()
-		r := round{dirty: files, dirs: dirs}
-		s.run(&r)
-		return r.err
+		err := s.perform(files, dirs)
+		s.follow()
+		return err
 	}
-	if s.next == nil {
-		s.next = &round{done: make(chan struct{})}
-		if last := len(s.spare) - 1; last >= 0 {
-			s.next.dirty, s.spare = s.spare[last], s.spare[:last]
-		}
-	}
-	r := s.next
+	r := s.gathered()
 	r.dirty, r.dirs = append(r.dirty, files...), append(r.dirs, dirs...)
+	r.holders++
 	s.mu.Unlock()
-	<-r.done
-	return r.err
+	r.done.Wait()
+	err := r.err
+	s.leave(r)
+	return err
 }
 
-// run performs rounds: the caller's own at once, later ones on a goroutine so that the caller
-// is not kept by other people's work.
-func (s *Syncer) run(r *round) {
-	s.perform(r)
-	s.mu.Lock()
-	if r.done != nil {
-		clear(r.dirty)
-		s.spare = append(s.spare, r.dirty[:0])
+// gathered is the round that is to begin when another has ended; the caller holds mu.
+func (s *Syncer) gathered() *round {
+	if s.next != nil {
+		return s.next
 	}
+	if last := len(s.spare) - 1; last >= 0 {
+		s.next, s.spare = s.spare[last], s.spare[:last]
+	} else {
+		r := &round{}
+		r.run = func() {
+			r.err = s.perform(r.dirty, r.dirs)
+			r.done.Done()
+			s.leave(r)
+			s.follow()
+		}
+		s.next = r
+	}
+	s.next.holders = 1 // whoever performs it
+	s.next.done.Add(1)
+	return s.next
+}
+
+// leave is called by each holder of a round when it has done with it.
+func (s *Syncer) leave(r *round) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.holders--; r.holders > 0 {
+		return
+	}
+	clear(r.dirty)
+	clear(r.dirs)
+	r.dirty, r.dirs, r.err = r.dirty[:0], r.dirs[:0], nil
+	if len(s.spare) <= syncRounds { // one may be gathered beside those that run
+		s.spare = append(s.spare, r)
+	}
+}
+
+// follow begins the round that has been gathered while another ran: on a goroutine, so that the caller
+// is not kept by other people's work.
+func (s *Syncer) follow() {
+	s.mu.Lock()
 	next := s.next
 	s.next = nil
 	if next == nil {
@@ -100,28 +133,27 @@ func (s *Syncer) run(r *round) {
 	}
 	s.mu.Unlock()
 	if next != nil {
-		go s.run(next)
+		go next.run()
 	}
 }
 
-func (s *Syncer) perform(r *round) {
+// perform is a round's work.
+func (s *Syncer) perform(dirty []*os.File, dirs []string) (err error) {
 	start := time.Now()
-	r.dirty = unique(r.dirty)
+	dirty = unique(dirty)
 	switch {
-	case len(r.dirty) == 1 && len(r.dirs) == 0:
-		r.err = durable.File(r.dirty[0])
+	case len(dirty) == 1 && len(dirs) == 0:
+		err = durable.File(dirty[0])
 	case s.parallel.Load():
-		r.err = errors.Join(syncEach(r.dirty), syncDirs(r.dirs))
+		err = errors.Join(syncEach(dirty), syncDirs(dirs))
 	default:
-		r.err = durable.Together(r.dirty, r.dirs)
+		err = durable.Together(dirty, dirs)
 	}
 	if s.observe != nil {
-		s.observe(r.dirty, r.dirs)
+		s.observe(dirty, dirs)
 	}
-	s.count(len(r.dirty), time.Since(start))
-	if r.done != nil {
-		close(r.done)
-	}
+	s.count(len(dirty), time.Since(start))
+	return err
 }
 
 // count notes a round.

@@ -14,10 +14,14 @@ type proposals struct {
 	maxBytes int
 
 	queue     []*Append  // oldest first
-	first     [4]*Append // its memory while it is short, as it mostly is
+	space     []*Append  // all of the queue's memory
+	first     [4]*Append // that while it is short, as it mostly is
 	bytes     int
 	producers map[int64]*Append // the newest in flight of each idempotent producer
 }
+
+// maxSpace is how long a queue's memory may be that is kept while it is empty.
+const maxSpace = 64
 
 // room reports whether n more bytes may be in flight.
 func (q *proposals) room(n int) bool {
@@ -61,10 +65,8 @@ func ofProducer(data []byte) bool {
 
 // push adds a proposal; one of a producer has the standing that follows.
 func (q *proposals) push(a *Append) {
-	if n := len(q.queue); n == cap(q.queue) && n < len(q.first) { // back to its beginning, under load it is never empty
-		copy(q.first[:], q.queue)
-		clear(q.first[n:])
-		q.queue = q.first[:n]
+	if len(q.queue) == cap(q.queue) {
+		q.makeRoom()
 	}
 	q.queue = append(q.queue, a)
 	q.bytes += len(a.data)
@@ -80,6 +82,21 @@ func (q *proposals) push(a *Append) {
 	}
 }
 
+// makeRoom moves the queue back to where its memory begins: under load it is never empty. Where that is
+// more than half full it gets twice as much.
+func (q *proposals) makeRoom() {
+	if q.space == nil {
+		q.space = q.first[:]
+	}
+	n := len(q.queue)
+	if 2*n > len(q.space) {
+		q.space = make([]*Append, 2*len(q.space))
+	}
+	copy(q.space, q.queue)
+	clear(q.space[n:])
+	q.queue = q.space[:n]
+}
+
 // pop takes the oldest proposal off if it is the one with this data. Raft hands the leader's
 // own proposals to the state machine as they were given to it, so identity is enough; an entry
 // of another origin matches none.
@@ -93,7 +110,10 @@ func (q *proposals) pop(data []byte) *Append {
 	}
 	q.queue[0] = nil
 	if q.queue = q.queue[1:]; len(q.queue) == 0 {
-		q.queue = q.first[:0]
+		if len(q.space) > maxSpace {
+			q.space = nil
+		}
+		q.queue = q.space[:0]
 	}
 	q.bytes -= len(a.data)
 	if a.newer != nil { // a may serve for another batch soon
@@ -110,7 +130,7 @@ func (q *proposals) pop(data []byte) *Append {
 // abandon empties the queue and the tentative table, and returns what was in flight.
 func (q *proposals) abandon() []*Append {
 	lost := slices.Clone(q.queue)
-	clear(q.queue) // part of it may be first, which stays
-	q.queue, q.bytes, q.producers = nil, 0, nil
+	clear(q.queue) // its memory may be first, which stays
+	q.queue, q.space, q.bytes, q.producers = nil, nil, 0, nil
 	return lost
 }

@@ -183,3 +183,40 @@ func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
 		t.Error("after an error Raft may hold it, and it is given out again")
 	}
 }
+
+// A queue under load is never empty, and must neither grow with what has passed through it nor mix it up.
+func TestQueueKeepsItsOrderAndItsMemory(t *testing.T) {
+	q := &proposals{maxBytes: 1 << 20}
+	applied := log.NewProducers(nil)
+	next, oldest := 0, 0
+	var all []record.Batch
+	push := func() {
+		all = append(all, idempotentBatch(int64(next), 0, 0, "a"))
+		inflight(q, applied, all[next])
+		next++
+	}
+	pop := func() {
+		if q.pop(all[oldest]) == nil {
+			t.Fatalf("%d is not the oldest of %d", oldest, len(q.queue))
+		}
+		oldest++
+	}
+	for range 100 {
+		push()
+	}
+	for range 1000 {
+		push()
+		pop()
+	}
+	if len(q.queue) != 100 || len(q.space) > 256 {
+		t.Errorf("%d in flight have room for %d", len(q.queue), len(q.space))
+	}
+	for oldest < next {
+		pop()
+	}
+	if cap(q.space) > maxSpace {
+		t.Errorf("an empty queue has room for %d", cap(q.space))
+	}
+	push()
+	pop()
+}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"quorumlog/internal/freelist"
 )
 
 // rpcBacklog bounds the RPCs that wait for one group's main goroutine.
@@ -47,14 +49,14 @@ type Transport struct {
 	awaited map[string]*awaited
 	waiting int // requests, for all that is awaited
 
-	deliveries sync.Pool // of *delivery that have had their answer
+	deliveries *freelist.List[delivery] // that have had their answer
 }
 
 // NewTransport returns the transport of the node with this id. It reaches nobody until it has a
 // route.
 func NewTransport(node int32) *Transport {
 	local := NodeAddress(node)
-	return &Transport{local: local, encoded: []byte(local), groups: map[string]*GroupTransport{}, awaited: map[string]*awaited{}}
+	return &Transport{local: local, encoded: []byte(local), groups: map[string]*GroupTransport{}, awaited: map[string]*awaited{}, deliveries: freelist.New[delivery](rpcBacklog * rpcBacklog)}
 }
 
 // SetRoute says how other nodes are reached.
@@ -86,8 +88,8 @@ type delivery struct {
 }
 
 func (t *Transport) newDelivery(patience time.Duration) *delivery {
-	d, ok := t.deliveries.Get().(*delivery)
-	if !ok {
+	d := t.deliveries.Get()
+	if d == nil {
 		return &delivery{make(chan raft.RPCResponse, 1), time.NewTimer(patience)}
 	}
 	d.late.Reset(patience)

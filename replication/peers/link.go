@@ -36,7 +36,8 @@ type link struct {
 	unheard int           // bytes of requests without an answer
 	queued  int           // bytes of answers in normal
 	room    chan struct{} // closed when either of them shrinks; nil while nobody waits
-	spare   []*call       // that nobody uses any more, at most maxSpare
+	spare   []*call       // that nobody uses any more
+	kept    int           // bytes of memory in spare
 
 	wake chan struct{} // tells the writer
 	done sync.WaitGroup
@@ -105,9 +106,9 @@ const (
 	small = 8 << 10
 	// spareBytes is how much memory the queue of short frames may keep.
 	spareBytes = 256 << 10
-	// maxSpare bounds the calls that wait to be used again, spareCall the bytes of each.
-	maxSpare  = 256
-	spareCall = 32 << 10
+	// maxSpare and maxKept bound the calls that wait to be used again, and their bytes.
+	maxSpare = 256
+	maxKept  = 1 << 20
 	// sliceBytes is what a slice takes in a slice of them.
 	sliceBytes = 24
 	// slowest is the time that the peer may take for a byte, on top of Timing.Write: 1 MB/s.
@@ -219,7 +220,7 @@ func (l *link) takeSpare() *call {
 	}
 	c := l.spare[last]
 	l.spare[last] = nil
-	l.spare = l.spare[:last]
+	l.spare, l.kept = l.spare[:last], l.kept-c.memory()
 	return c
 }
 
@@ -237,11 +238,15 @@ func (l *link) recycleLocked(c *call) {
 	if !c.over || c.frame.stage != written {
 		return
 	}
-	kept := cap(c.head) + cap(c.short) + sliceBytes*cap(c.frame.pieces)
-	if len(l.spare) < maxSpare && kept <= spareCall {
+	if m := c.memory(); len(l.spare) < maxSpare && l.kept+m <= maxKept {
 		c.frame.stage, c.over = queued, false
-		l.spare = append(l.spare, c)
+		l.spare, l.kept = append(l.spare, c), l.kept+m
 	}
+}
+
+// memory is how many bytes a call keeps for the next request.
+func (c *call) memory() int {
+	return cap(c.head) + cap(c.short) + sliceBytes*cap(c.frame.pieces)
 }
 
 // reserve announces a request of some size: it waits until the peer has room for it. A request

@@ -52,12 +52,24 @@ func TestSpareCallsAreBounded(t *testing.T) {
 	for i := range calls {
 		calls[i] = l.newCall(time.Now().Add(time.Hour))
 	}
-	calls[0].head = make([]byte, spareCall+1)
+	calls[0].head = make([]byte, maxKept+1)
 	for _, c := range calls {
 		letGo(c)
 	}
 	letGo(&call{late: time.NewTimer(time.Hour)})
 	if len(l.spare) != maxSpare || l.spare[0] != calls[1] {
 		t.Errorf("%d wait", len(l.spare))
+	}
+	l.spare = nil
+	for _, c := range calls[:4] {
+		c.head = make([]byte, maxKept/2)
+		letGo(c)
+	}
+	if len(l.spare) != 2 || l.kept != maxKept {
+		t.Errorf("%d wait with %d bytes", len(l.spare), l.kept)
+	}
+	l.takeSpare()
+	if l.kept != maxKept/2 {
+		t.Errorf("%d bytes are counted of one", l.kept)
 	}
 }
