@@ -28,6 +28,7 @@ type Append struct {
 	Outcome
 	data    []byte
 	written *Outcome // see AppendWritten; nil where nobody asked
+	given   bool     // to AppendAs; its owner's
 
 	// The tentative producer table's, guarded by the partition's mu.
 	older, newer *Append      // those in flight before and after it of the same producer
@@ -112,7 +113,7 @@ func (p *Partition) AppendAs(a *Append, b record.Batch, bell chan<- struct{}) *A
 		return refused(record.ErrShort)
 	}
 	b.SetBaseOffset(-1)
-	a.data, a.bell = b, bell
+	a.given, a.data, a.bell = true, b, bell
 	return p.propose(a, checkSequence)
 }
 
@@ -120,13 +121,16 @@ func (p *Partition) AppendAs(a *Append, b record.Batch, bell chan<- struct{}) *A
 // again, where somebody else may hold it: before its outcome is known, where that is an error, and where the
 // same batch has come twice.
 func (a *Append) Reset() bool {
+	if !a.given {
+		return true
+	}
 	a.mu.Lock() // which stays as it is: whoever settled a may not have let go of it yet
 	defer a.mu.Unlock()
-	if a.over && (a.err != nil || a.shared) || !a.over && a.data != nil {
+	if !a.over || a.err != nil || a.shared { // not before it is over: the partition may hold it though its data is gone
 		return false
 	}
 	a.done, a.bell, a.over, a.result = nil, nil, false, AppendResult{}
-	a.standing = log.Standing{}
+	a.given, a.standing = false, log.Standing{}
 	return true
 }
 

@@ -146,6 +146,7 @@ func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
 	q := &p.proposals
 	first, second := idempotentBatch(7, 0, 0, "a"), idempotentBatch(7, 0, 1, "b")
 	a, b := inflight(q, applied, first), inflight(q, applied, second)
+	a.given, b.given = true, true
 	if a.Reset() {
 		t.Fatal("in flight, and given out again")
 	}
@@ -153,6 +154,9 @@ func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
 		t.Fatal("not the oldest")
 	}
 	a.data = nil
+	if a.Reset() {
+		t.Fatal("about to be settled, and given out again")
+	}
 	if b.older != nil {
 		t.Error("the next one of the producer still looks at it")
 	}
@@ -165,7 +169,7 @@ func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
 	if !a.Reset() {
 		t.Error("over, and not given out again")
 	}
-	if r, err := a.Result(); a.Known() || r != (AppendResult{}) || err != nil || a.bell != nil || a.done != nil {
+	if r, err := a.Result(); a.Known() || r != (AppendResult{}) || err != nil || a.bell != nil || a.done != nil || !a.Reset() {
 		t.Errorf("begins with %+v, %v", r, err)
 	}
 	if twin, _, _ := q.check(second, applied); p.repeated(second, twin, nil) != b {
@@ -177,7 +181,7 @@ func TestAppendServesAgainWhenItIsItsOwnersAlone(t *testing.T) {
 	if b.Reset() {
 		t.Error("somebody else waits for it, and it is given out again")
 	}
-	lost := &Append{}
+	lost := &Append{given: true}
 	fail([]*Append{lost}, ErrNotLeader)
 	if lost.Reset() {
 		t.Error("after an error Raft may hold it, and it is given out again")
