@@ -43,12 +43,12 @@ func BenchmarkStartEmpty(b *testing.B) {
 	reportMedian(b, took)
 }
 
-// The same after kill -9, with 1,000 partitions and 5 GB of data.
+// The same after kill -9, with 1,000 partitions and 20 GB of data.
 func BenchmarkStartAfterKill(b *testing.B) {
 	const (
 		partitions = 1000
 		perRecord  = 1 << 20
-		rounds     = 5
+		rounds     = 20
 	)
 	broker := brokertest.Start(b)
 	createTopic(b, broker, "t", partitions, map[string]*string{"max.message.bytes": ptr("2097152")})
