@@ -24,26 +24,32 @@ import (
 // where min.insync.replicas is more than the majority that a commit needs, so many replicas; with
 // acks=1 the leader's disk.
 var _ = route(func(b *Broker) protocol.API {
-	return protocol.API{Key: 0, Min: 3, Max: 13, AdvertiseZero: true, Handle: b.produce}
+	return protocol.API{Key: 0, Min: 3, Max: 13, AdvertiseZero: true, Handle: b.produce, Begin: b.beginProduce}
 })
 
 // produced is one partition's place in an answer, waiting for its batch.
 type produced struct {
-	out    *kmsg.ProduceResponseTopicPartition
-	append *replication.Outcome // nil where out already holds an error
+	proposal
+	out *kmsg.ProduceResponseTopicPartition
+	own replication.Append // the memory of append, but for transactions and for what was proposed before
+}
+
+// proposal is a batch on its way.
+type proposal struct {
+	append *replication.Outcome // nil where there is none: the batch was refused
 	key    replicaKey
 	topic  string
 	x      *replica
 	p      *replication.Partition
 	batch  record.Batch
 	guard  *replication.Guard // of a batch of a transaction, nil for any other
-	own    replication.Append // the memory of append, but for transactions
 	need   int                // replicas in sync that have to hold the batch after its commit, 0 for no more than that needs
 }
 
 func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answer {
 	req := r.Body.(*kmsg.ProduceRequest)
 	x := b.expect(r, req)
+	begun, _ := r.Begun.(*arrivals)
 	im := b.meta.Image()
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -54,9 +60,10 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 			p := &x.pending[n]
 			p.out, p.key.partition = &x.resp.Topics[i].Partitions[j], t.Partitions[j].Partition
 			perr := err
-			if perr == nil {
-				p.key.topic, p.topic = topic.ID, topic.Name
-				perr = b.prepare(ctx, r, topic, &t.Partitions[j], p)
+			if a := begun.at(n); a != nil {
+				p.proposal, perr = a.proposal, a.err
+			} else if perr == nil {
+				perr = b.prepare(ctx, termsOf(r), topic, t.Partitions[j].Records, &p.proposal)
 			}
 			if perr != nil {
 				p.fail(perr)
@@ -65,7 +72,7 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 	}
 	b.verify(ctx, req, x.pending)
 	for i := range x.pending {
-		x.pending[i].propose(req.Acks, x.bell)
+		x.pending[i].propose(req.Acks, &x.pending[i].own, x.bell)
 	}
 	if req.Acks == 0 {
 		return unacknowledged(r, x.pending)
@@ -75,8 +82,7 @@ func (b *Broker) produce(ctx context.Context, r *protocol.Request) protocol.Answ
 
 // reset reports whether p may be used again.
 func (p *produced) reset() bool {
-	p.out, p.append, p.x, p.p, p.batch, p.guard = nil, nil, nil, nil, nil, nil
-	p.key, p.topic, p.need = replicaKey{}, "", 0
+	p.out, p.proposal = nil, proposal{}
 	return p.own.Reset()
 }
 
@@ -91,34 +97,46 @@ func (b *Broker) nameLeaders(r *protocol.Request, resp *kmsg.ProduceResponse, pe
 	resp.Brokers = h.endpoints()
 }
 
-// prepare checks one batch for its partition.
-func (b *Broker) prepare(ctx context.Context, r *protocol.Request, t *cluster.Topic, in *kmsg.ProduceRequestTopicPartition, out *produced) error {
+// produceTerms are a request's, for all of its batches.
+type produceTerms struct {
+	version, acks int16
+	transactional bool // it has a transactional id
+	admin         bool // it may write to internal topics
+}
+
+func termsOf(r *protocol.Request) produceTerms {
 	req := r.Body.(*kmsg.ProduceRequest)
-	if req.Acks < -1 || req.Acks > 1 {
+	return produceTerms{version: req.Version, acks: req.Acks, transactional: req.TransactionID != nil, admin: isAdminClient(r.ClientID)}
+}
+
+// prepare checks one batch for out.key's partition of a topic.
+func (b *Broker) prepare(ctx context.Context, req produceTerms, t *cluster.Topic, records []byte, out *proposal) error {
+	out.key.topic, out.topic = t.ID, t.Name
+	if req.acks < -1 || req.acks > 1 {
 		return kerr.InvalidRequiredAcks
 	}
-	if isInternal(t.Name) && !isAdminClient(r.ClientID) {
+	if isInternal(t.Name) && !req.admin {
 		return refuse(kerr.InvalidTopicException, fmt.Sprintf("The topic '%s' is internal: clients may not produce to it.", t.Name))
 	}
 	if b.disk.full() {
 		return kerr.KafkaStorageError
 	}
-	x, err := b.replica(t, in.Partition)
+	x, err := b.replica(t, out.key.partition)
 	if err != nil {
 		return err
 	}
-	batch, err := b.admit(in.Records, x, req.Version)
+	batch, err := b.admit(records, x, req.version)
 	if err != nil {
 		return err
 	}
-	if batch.IsTransactional() && req.TransactionID == nil {
+	if batch.IsTransactional() && !req.transactional {
 		return kerr.TransactionalIDAuthorizationFailed
 	}
 	p, err := b.replicas.ready(ctx, x)
 	if err != nil {
 		return err
 	}
-	if req.Acks == -1 {
+	if req.acks == -1 {
 		least := x.settings().MinInSyncReplicas
 		if b.inSync(x) < least {
 			return kerr.NotEnoughReplicas
@@ -129,14 +147,15 @@ func (b *Broker) prepare(ctx context.Context, r *protocol.Request, t *cluster.To
 	}
 	out.x, out.p, out.batch = x, p, batch
 	if batch.IsTransactional() {
-		out.guard = p.Guard(batch, addsPartitions(req))
+		out.guard = p.Guard(batch, addsPartitions(req.version))
 	}
 	return nil
 }
 
-// propose hands a batch that was found good to its partition.
-func (p *produced) propose(acks int16, bell chan<- struct{}) {
-	if p.batch == nil {
+// propose hands a batch that was found good to its partition. own is memory that must not move; the bell
+// is rung when its outcome is known, nil for none.
+func (p *proposal) propose(acks int16, own *replication.Append, bell chan<- struct{}) {
+	if p.batch == nil || p.append != nil {
 		return
 	}
 	p.x.traffic.in(p.batch)
@@ -148,7 +167,7 @@ func (p *produced) propose(acks int16, bell chan<- struct{}) {
 	case p.guard != nil:
 		p.append = &p.guard.Append().Outcome
 	default:
-		p.append = &p.p.AppendAs(&p.own, p.batch, bell).Outcome
+		p.append = &p.p.AppendAs(own, p.batch, bell).Outcome
 	}
 }
 

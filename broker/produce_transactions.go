@@ -11,8 +11,8 @@ import (
 )
 
 // addsPartitions reports whether the client leaves it to Produce to add partitions to its
-// transaction, as those of transaction version 2 do.
-func addsPartitions(req *kmsg.ProduceRequest) bool { return req.Version >= 12 }
+// transaction, as those of transaction version 2 do, by Produce's version.
+func addsPartitions(version int16) bool { return version >= 12 }
 
 // verify asks the coordinator of the request's transaction about the partitions in which a batch
 // would begin it, and fails what may not be appended.
@@ -38,7 +38,7 @@ func (b *Broker) verify(ctx context.Context, req *kmsg.ProduceRequest, pending [
 	first := asked[0].batch
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	refused := b.verifyTransaction(ctx, *req.TransactionID, first.ProducerID(), first.ProducerEpoch(), tps, addsPartitions(req))
+	refused := b.verifyTransaction(ctx, *req.TransactionID, first.ProducerID(), first.ProducerEpoch(), tps, addsPartitions(req.Version))
 	for i, p := range asked {
 		if err := refused[tps[i]]; err != nil {
 			p.fail(unverified(err, req.Version))

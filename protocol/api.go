@@ -24,6 +24,22 @@ type API struct {
 	// after the other in the order of arrival, so it must not wait for anything slow: what
 	// has to be waited for goes into Answer.Wait. ctx ends when the connection does.
 	Handle func(ctx context.Context, r *Request) Answer
+
+	// Begin, where it is not nil, is for Produce alone: a large request that begins to arrive may be
+	// decided piece by piece. What it returns, unless that is nil, gets the records of partitions as they
+	// arrive, but for small ones, on the reader goroutine. The request may turn out to be malformed,
+	// or never arrive whole: then Handle is not called, and the records stay what they are. acks and
+	// whether there is a transactional id are the request's; of r there is no Body and no ClientID yet.
+	Begin func(ctx context.Context, r *Request, acks int16, transactional bool) func(Arrived)
+}
+
+// Arrived are the records of one partition of a Produce request that is still being read.
+type Arrived struct {
+	N         int    // of the partition, counted through all of the request
+	Topic     string // or, from version 13 on, TopicID
+	TopicID   [16]byte
+	Partition int32
+	Records   []byte // as in the decoded request; see FreeRecords
 }
 
 // Answer is what a handler decided.
@@ -52,12 +68,14 @@ type Request struct {
 	Body          kmsg.Request
 	Size          int // bytes of the frame, without its length prefix
 	Received      time.Time
+	Begun         any // for Begin, to leave something to Handle
 
 	frame   *frame
 	memory  int64 // bytes the decoded request holds
 	charged bool  // memory is held from Server.decoded, else from Conn.smallMem
 	answer  Answer
 	turn    *turn // nil where it was decided before the writer comes to it
+	told    bool  // Begin's function has been called
 	heavy   bool  // it has one of Server.heavy's places
 
 	bytes   frame               // memory of frame

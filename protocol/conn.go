@@ -128,8 +128,8 @@ func (c *Conn) drop(f *frame) {
 	c.srv.frames.release(f.held)
 	c.smallIn.Add(-f.small)
 	bufpool.Put(f.b)
-	for _, p := range f.parts {
-		bufpool.Put(p.records)
+	for i := range f.parts {
+		f.parts[i].memory.Free()
 	}
 }
 

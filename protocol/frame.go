@@ -20,7 +20,7 @@ type frame struct {
 	b     []byte  // without what is in parts
 	parts []part  // of a large Produce request
 	first [1]part // their memory while there is one, as there mostly is
-	left  int64   // bytes of such a request that are still needed
+	left  int64   // bytes of such a request that still take memory
 	held  int64   // bytes held from Server.frames
 	small int64   // or from Conn.smallIn
 	kept  atomic.Bool

@@ -62,6 +62,9 @@ func (c *Conn) next() (*Request, error) {
 		err = c.decode(r, e)
 	}
 	if err != nil {
+		if r.told {
+			r.KeepFrame() // what was begun may still use it
+		}
 		c.free(r)
 		return nil, err
 	}
@@ -116,10 +119,10 @@ func (c *Conn) readRequest(r *Request) (*entry, error) {
 	if limit := c.srv.limit(e); r.Size > limit {
 		return nil, fmt.Errorf("%w: %s of %d bytes, at most %d", errTooLarge, r.Name(), r.Size, limit)
 	}
-	if err = c.readFrame(&r.bytes, r.Size, h); err != nil {
+	r.frame = &r.bytes
+	if err = c.readFrame(r, e); err != nil {
 		return nil, err
 	}
-	r.frame = &r.bytes
 	if e == nil {
 		r.answer.Response = c.srv.cfg.Table.unsupportedApiVersions()
 	}

@@ -20,30 +20,28 @@ const (
 // Config.StallTimeout.
 const minRate = 64 << 10
 
-// readFrame reads size bytes into memory that grows as they arrive; the records of a large Produce
+// readFrame reads a request's bytes into memory that grows as they arrive; the records of a large Produce
 // request into memory of their own.
-func (c *Conn) readFrame(f *frame, size int, h header) (err error) {
+func (c *Conn) readFrame(r *Request, e *entry) error {
+	f := r.frame
 	f.begin = time.Now()
-	if first := min(size, firstStep); c.in.Buffered() < first {
+	if first := min(r.Size, firstStep); c.in.Buffered() < first {
 		c.readWithin(c.srv.cfg.StallTimeout)
 		if _, err := c.in.Peek(first); err != nil {
 			return stalled(err)
 		}
 	}
-	if h.key == int16(kmsg.Produce) && h.version >= splitVersion && size > freeStep {
-		err = c.readSplit(f, size, h.version)
+	var err error
+	if r.Key == int16(kmsg.Produce) && r.Version >= splitVersion && r.Size > freeStep {
+		err = c.readSplit(r, e)
 	} else {
-		err = c.readWhole(f, size)
+		err = c.readWhole(f, r.Size)
 	}
-	if err != nil {
-		c.drop(f)
-		return err
-	}
-	if f.held == 0 {
-		f.small = int64(size)
+	if err == nil && f.held == 0 {
+		f.small = int64(r.Size)
 		c.smallIn.Add(f.small)
 	}
-	return nil
+	return err
 }
 
 func (c *Conn) readWhole(f *frame, size int) error {

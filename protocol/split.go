@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -23,9 +25,9 @@ const (
 
 // part is the records of one partition.
 type part struct {
-	partition int // counted through the whole request
-	records   []byte
-	decoded   *[]byte // where the decoded request has them
+	partition int            // counted through the whole request
+	memory    bufpool.Buffer // of the records, all of it
+	decoded   *[]byte        // where the decoded request has them, once there is one
 }
 
 // splitter moves a Produce request that arrives to its frame and the frame's parts. After a
@@ -39,10 +41,16 @@ type splitter struct {
 	to   int
 	end  int // f.b[:end] is what stays in the frame
 	err  error
+
+	slabs   bufpool.Slabs // for a request that is at least as large as one
+	r       *Request
+	arrived func(Arrived) // nil where nobody wants to know
+	next    Arrived       // what is known of the records to come
 }
 
-// readSplit reads a Produce request of size bytes.
-func (c *Conn) readSplit(f *frame, size int, version int16) error {
+// readSplit reads a Produce request into its frame. Who serves it may begin meanwhile.
+func (c *Conn) readSplit(r *Request, e *entry) error {
+	f, size := r.frame, r.Size
 	if err := c.charge(f, size, size); err != nil {
 		return err
 	}
@@ -51,31 +59,34 @@ func (c *Conn) readSplit(f *frame, size int, version int16) error {
 	if err := c.fill(f, f.b, size); err != nil {
 		return err
 	}
-	s := splitter{c: c, f: f, size: size, have: len(f.b), to: len(f.b)}
-	s.request(version, version >= 9)
+	s := splitter{c: c, f: f, r: r, size: size, have: len(f.b), to: len(f.b)}
+	s.request(e, r.Version, r.Version >= 9)
 	f.b = f.b[:s.end]
 	return s.err
 }
 
-func (s *splitter) request(version int16, flexible bool) {
+func (s *splitter) request(e *entry, version int16, flexible bool) {
 	s.move(fixedHeader)
 	s.move(max(int(s.int16()), 0)) // client id
 	if flexible {
 		s.tags()
 	}
-	s.string(flexible) // transactional id
-	s.move(2 + 4)      // acks, timeout
-	partition := 0
+	transactional := s.string(flexible) != nil
+	acks := s.int16()
+	s.move(4) // timeout
+	if s.err == nil && e.Begin != nil {
+		s.arrived = e.Begin(s.c.ctx, s.r, acks, transactional)
+	}
 	for topics := s.length(flexible); topics > 0 && s.err == nil; topics-- {
 		if version >= 13 {
-			s.move(16)
+			copy(s.next.TopicID[:], s.moved(16))
 		} else {
-			s.string(flexible)
+			s.next.Topic = string(s.string(flexible))
 		}
 		for n := s.length(flexible); n > 0 && s.err == nil; n-- {
-			s.move(4)
-			s.records(flexible, partition)
-			partition++
+			s.next.Partition = s.int32()
+			s.records(flexible)
+			s.next.N++
 			if flexible {
 				s.tags()
 			}
@@ -143,6 +154,13 @@ func (s *splitter) int16() int16 {
 	return 0
 }
 
+func (s *splitter) int32() int32 {
+	if b := s.moved(4); b != nil {
+		return int32(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
 func (s *splitter) uvarint() int {
 	for n := 1; n <= binary.MaxVarintLen32; n++ {
 		if b := s.moved(1); b == nil {
@@ -161,18 +179,21 @@ func (s *splitter) length(compact bool) int {
 	if compact {
 		return max(s.uvarint()-1, 0)
 	}
-	if b := s.moved(4); b != nil {
-		return max(int(int32(binary.BigEndian.Uint32(b))), 0)
-	}
-	return 0
+	return max(int(s.int32()), 0)
 }
 
-func (s *splitter) string(compact bool) {
+// string returns one's bytes, until the next are moved, nil for null.
+func (s *splitter) string(compact bool) []byte {
+	var n int
 	if compact {
-		s.move(s.length(compact))
+		n = s.uvarint() - 1
 	} else {
-		s.move(max(int(s.int16()), 0))
+		n = int(s.int16())
 	}
+	if n < 0 {
+		return nil
+	}
+	return s.moved(n)
 }
 
 func (s *splitter) tags() {
@@ -183,7 +204,7 @@ func (s *splitter) tags() {
 }
 
 // records takes those of a partition out of the frame, which says there are none, unless they are few.
-func (s *splitter) records(compact bool, partition int) {
+func (s *splitter) records(compact bool) {
 	before := s.end
 	n := s.length(compact)
 	if n < splitBytes {
@@ -199,8 +220,15 @@ func (s *splitter) records(compact bool, partition int) {
 	} else {
 		clear(s.f.b[before:s.end])
 	}
-	s.f.parts = append(s.f.parts, part{partition: partition})
-	b := &s.f.parts[len(s.f.parts)-1].records
+	s.f.parts = append(s.f.parts, part{partition: s.next.N})
+	m := &s.f.parts[len(s.f.parts)-1].memory
+	b := &m.Bytes
+	if s.size >= bufpool.SlabSize && n <= bufpool.LargestInSlab {
+		*m = s.slabs.Get(n) // the budget has granted more than a slab
+		s.read(*b)
+		s.tell(*b)
+		return
+	}
 	for have := 0; have < n && s.err == nil; {
 		*b = grown(*b, nextStep(freeStep+have, n), have)
 		next := min(n, len(*b))
@@ -209,24 +237,45 @@ func (s *splitter) records(compact bool, partition int) {
 	}
 	if s.err == nil {
 		*b = (*b)[:n]
+		s.tell(*b)
 	}
 }
 
+// tell passes on records that have arrived.
+func (s *splitter) tell(records []byte) {
+	if s.arrived == nil || s.err != nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.c.srv.panicked(s.r, p, debug.Stack())
+			s.err = errClosed
+		}
+	}()
+	s.r.told = true
+	s.next.Records = records
+	began := time.Now()
+	s.arrived(s.next)
+	s.f.begin = s.f.begin.Add(time.Since(began)) // that was not the peer's doing
+}
+
 // FreeRecords gives back the memory of one partition's records, counted through all of a Produce
-// request, before the request is answered: nobody uses it any more. Call it in Answer.Wait.
+// request, before the request is answered: nobody uses it any more. Call it in Answer.Wait, or while
+// the request arrives.
 func (r *Request) FreeRecords(partition int) {
 	i, ok := slices.BinarySearchFunc(r.frame.parts, partition, func(p part, n int) int { return cmp.Compare(p.partition, n) })
 	if !ok {
 		return
 	}
 	c, f, p := r.Conn, r.frame, &r.frame.parts[i]
-	f.left -= int64(len(p.records))
+	f.left = max(f.left-int64(p.memory.Free()), 0)
 	if over := f.held - f.left; over > 0 { // where it was larger than the budget, all of that is for what is left
 		c.srv.frames.release(over)
 		f.held -= over
 	}
-	bufpool.Put(p.records)
-	p.records, *p.decoded = nil, nil
+	if p.decoded != nil {
+		*p.decoded = nil
+	}
 }
 
 // attach gives a decoded request the records that are not in the frame.
@@ -240,7 +289,7 @@ func (f *frame) attach(body kmsg.Request) error {
 		for j := range topics[i].Partitions {
 			if len(rest) > 0 && rest[0].partition == partition {
 				rest[0].decoded = &topics[i].Partitions[j].Records
-				*rest[0].decoded, rest = rest[0].records, rest[1:]
+				*rest[0].decoded, rest = rest[0].memory.Bytes, rest[1:]
 			}
 			partition++
 		}

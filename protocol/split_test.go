@@ -203,13 +203,13 @@ func FuzzSplit(f *testing.F) {
 		}
 		var decoded [2]kmsg.Request
 		var errs [2]error
-		for i, read := range []func(*Conn, *frame) error{
-			func(c *Conn, f *frame) error { return c.readWhole(f, len(b)) },
-			func(c *Conn, f *frame) error { return c.readSplit(f, len(b), h.version) },
+		for i, read := range []func(*Conn, *Request) error{
+			func(c *Conn, r *Request) error { return c.readWhole(r.frame, r.Size) },
+			func(c *Conn, r *Request) error { return c.readSplit(r, e) },
 		} {
 			c := newConn(s, 1, received{r: bytes.NewReader(b)}, netip.Addr{})
-			r := &Request{Conn: c, Key: int16(kmsg.Produce), Version: h.version, frame: &frame{begin: time.Now()}}
-			if errs[i] = read(c, r.frame); errs[i] == nil {
+			r := &Request{Conn: c, Key: int16(kmsg.Produce), Version: h.version, Size: len(b), frame: &frame{begin: time.Now()}}
+			if errs[i] = read(c, r); errs[i] == nil {
 				errs[i] = c.decode(r, e)
 			}
 			decoded[i] = r.Body
@@ -220,4 +220,74 @@ func FuzzSplit(f *testing.F) {
 			t.Fatalf("whole %v, in parts %v", errs[0], errs[1])
 		}
 	})
+}
+
+// TestRecordsArePassedOnWhileTheRestIsRead sends a request in two halves, and another of which the second
+// half never comes.
+func TestRecordsArePassedOnWhileTheRestIsRead(t *testing.T) {
+	arrived, handled := make(chan Arrived, 8), make(chan *Request, 1)
+	api := ServeRequest(3, 13, func(_ context.Context, r *Request, _ *kmsg.ProduceRequest, _ *kmsg.ProduceResponse) error {
+		handled <- r
+		return nil
+	})
+	api.Begin = func(_ context.Context, r *Request, acks int16, transactional bool) func(Arrived) {
+		if acks != -1 || !transactional {
+			t.Errorf("acks %d, transactional %v", acks, transactional)
+		}
+		r.Begun = "begun"
+		return func(a Arrived) { arrived <- a }
+	}
+	s, addr := startServer(t, Config{Table: NewTable(api)})
+	for _, version := range []int16{3, 9, 13} {
+		q := kmsg.NewPtrProduceRequest()
+		q.Version, q.Acks, q.TransactionID = version, -1, kmsg.StringPtr("")
+		topic := kmsg.ProduceRequestTopic{Topic: "topic"}
+		if version >= 13 {
+			topic.Topic, topic.TopicID = "", [16]byte{7}
+		}
+		for i := range 6 {
+			records := bytes.Repeat([]byte{byte(i)}, 300<<10)
+			if i == 2 {
+				records = records[:100] // are not passed on
+			}
+			topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: int32(10 + i), Records: records})
+		}
+		q.Topics = append(q.Topics, topic)
+		frame := formatter.AppendRequest(nil, q, 0)
+		want := func(n int) {
+			t.Helper()
+			p := topic.Partitions[n]
+			a := <-arrived
+			if a.N != n || a.Partition != p.Partition || a.Topic != topic.Topic || a.TopicID != topic.TopicID || !bytes.Equal(a.Records, p.Records) {
+				t.Fatalf("the records of the %dth partition, %d, arrived as those of the %dth, %d, of %q %v", n, p.Partition, a.N, a.Partition, a.Topic, a.TopicID)
+			}
+		}
+		c := dial(t, addr)
+		c.write(frame[:len(frame)/2])
+		want(0)
+		want(1)
+		c.write(frame[len(frame)/2:])
+		want(3)
+		want(4)
+		want(5)
+		if r := <-handled; r.Begun != "begun" {
+			t.Errorf("what was begun is %v", r.Begun)
+		}
+		c.receive()
+		c.write(frame[:len(frame)/2])
+		want(0)
+		want(1)
+		c.Close()
+		eventually(t, func() bool { return s.Stats().FrameBytes == 0 })
+	}
+}
+
+func TestAPanicWhileARequestArrivesEndsTheConnection(t *testing.T) {
+	api := keeper(nil)
+	api.Begin = func(context.Context, *Request, int16, bool) func(Arrived) { return func(Arrived) { panic("test") } }
+	s, addr := startServer(t, Config{Table: NewTable(api)})
+	c := dial(t, addr)
+	c.Write(formatter.AppendRequest(nil, produceOf(make([]byte, 300<<10)), 0))
+	c.Read(make([]byte, 1)) // the end, or a reset as not all was read
+	eventually(t, func() bool { return s.Stats().FrameBytes == 0 && s.Stats().Panics == 1 })
 }

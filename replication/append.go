@@ -75,7 +75,7 @@ func (o *Outcome) settle() {
 	}
 }
 
-// Known reports whether the outcome is.
+// Known reports whether the outcome is: Result may be called.
 func (o *Outcome) Known() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -14,14 +14,14 @@ import (
 
 // How much garbage may lie beside what is in use before it is collected. Much of what is in use are
 // buffers of requests, which cost a collection nothing and are dear to keep: a quarter of them. Of
-// what a collection has to look through it may be half, and garbageLeast, in bytes, in any case: where
-// little is in use, collections would follow one another, each at the price of a look at every
-// goroutine's stack.
+// what a collection has to look through it may be half, and in any case what makes uncollected, in
+// bytes, with what is in use: where that is little, collections would follow one another, each at the
+// price of a look at every goroutine's stack.
 const (
 	garbagePercent   = 25
 	garbageOfScanned = 50 // percent
-	garbageLeast     = 16 << 20
-	garbageHighest   = 400 // percent: what an empty heap begins with, which makes garbageLeast of it
+	uncollected      = 24 << 20
+	garbageHighest   = 400 // percent: what an empty heap begins with, which makes 16 MiB of it
 )
 
 // memoryShare is how much of the memory that a container or a unit may use is Go's: the rest is for
@@ -56,7 +56,7 @@ type usage struct{ all, scanned uint64 }
 
 // garbageFor is the percentage of what is in use that may be garbage.
 func garbageFor(u usage) int {
-	least := max(100*garbageLeast, garbageOfScanned*u.scanned) / max(u.all, 1)
+	least := max(100*(uncollected-min(u.all, uncollected)), garbageOfScanned*u.scanned) / max(u.all, 1)
 	return int(min(max(least, garbagePercent), garbageHighest))
 }
 

@@ -44,11 +44,11 @@ func TestTheMemoryLimitIsTheCgroupsShareUnlessTheEnvironmentSaysOtherwise(t *tes
 	}
 }
 
-func TestGarbageIsHalfOfWhatIsScannedAQuarterOfAllAndAtLeastSoMuch(t *testing.T) {
+func TestGarbageIsHalfOfWhatIsScannedAQuarterOfAllAndMoreWhereLittleIsInUse(t *testing.T) {
 	const mib = 1 << 20
 	for u, want := range map[usage]int{
 		{}: garbageHighest, {all: 1 * mib}: garbageHighest, {all: 4 * mib}: 400, {all: 8 * mib, scanned: 8 * mib}: 200, {all: 32 * mib, scanned: 32 * mib}: 50,
-		{all: 32 * mib}: 50, {all: 64 * mib}: 25, {all: 1 << 40}: 25, {all: 1 << 40, scanned: 1 << 40}: 50, {all: 128 * mib, scanned: 96 * mib}: 37,
+		{all: 16 * mib}: 50, {all: 32 * mib}: 25, {all: 64 * mib}: 25, {all: 1 << 40}: 25, {all: 1 << 40, scanned: 1 << 40}: 50, {all: 128 * mib, scanned: 96 * mib}: 37,
 	} {
 		if got := garbageFor(u); got != want {
 			t.Errorf("%d %% garbage with %+v, want %d", got, u, want)

@@ -3,6 +3,7 @@ package peers
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -14,7 +15,8 @@ import (
 // by side on a bounded number of workers, which exist while there is work.
 type inbound struct {
 	link  *link
-	lanes []*lane // by the number that the peer has given to a group; the reader's own
+	lanes []*lane       // by the number that the peer has given to a group; the reader's own
+	slabs bufpool.Slabs // for requests; the reader's own
 
 	mu      sync.Mutex
 	ready   laneQueue
@@ -56,10 +58,10 @@ func (q *laneQueue) pop() *lane {
 
 // incoming is a request that waits for its group.
 type incoming struct {
-	id      uint64 // 0: nobody waits for an answer
-	message []byte // as it came
-	memory  []byte // of which message is a part
-	request any    // or decoded
+	id      uint64         // 0: nobody waits for an answer
+	message []byte         // as it came
+	memory  bufpool.Buffer // of which message is a part
+	request any            // or decoded
 }
 
 const (
@@ -73,11 +75,18 @@ const (
 // readFrame reads a frame's body and acts on it. scratch is for bodies that are done with when
 // it returns.
 func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) ([]byte, error) {
+	if kind == kindRequest && size <= firstRead {
+		memory := l.in.slabs.Get(size)
+		if _, err := io.ReadFull(r, memory.Bytes); err != nil {
+			return scratch, err
+		}
+		return scratch, l.in.request(memory)
+	}
 	buf := scratch
 	switch kind {
-	case kindRequest, kindHeartbeats:
+	case kindHeartbeats:
 		buf = getBuffer(size)
-	case kindCall, kindAnswer:
+	case kindRequest, kindCall, kindAnswer:
 		buf = nil
 	}
 	body, err := readBody(r, buf, size)
@@ -88,7 +97,7 @@ func (l *link) readFrame(r *bufio.Reader, kind byte, size int, scratch []byte) (
 	case kindName:
 		err = l.in.name(body)
 	case kindRequest:
-		return scratch, l.in.request(body)
+		return scratch, l.in.request(bufpool.Buffer{Bytes: body})
 	case kindResponse:
 		err = l.response(body)
 	case kindAnswer:
@@ -155,7 +164,8 @@ func (in *inbound) lane(number uint64) *lane {
 	return in.lanes[number]
 }
 
-func (in *inbound) request(body []byte) error {
+func (in *inbound) request(memory bufpool.Buffer) error {
+	body := memory.Bytes
 	d := decoder{b: body}
 	id, to := d.uint(), in.lane(d.uint())
 	if d.bad || to == nil || id == 0 {
@@ -164,9 +174,9 @@ func (in *inbound) request(body []byte) error {
 	if !in.admit(len(body)) {
 		return errWindow
 	}
-	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: body}) {
-		bufpool.Put(body)
+	if !in.enqueue(to, incoming{id: id, message: d.rest(), memory: memory}) {
 		in.free(len(body))
+		memory.Free()
 		in.link.pushShort(appendFailure(appendUint(newFrame(kindResponse, 64), id), errLaneFull))
 	}
 	return nil
@@ -288,7 +298,7 @@ func (w *worker) serve(group string, r incoming) {
 			return
 		}
 	}
-	defer w.in.free(len(r.memory))
+	defer w.in.free(len(r.memory.Bytes))
 	response, err := l.peers.config.Transport.Deliver(l.ctx, group, request, l.peers.timing.Request)
 	if r.id == 0 {
 		return
@@ -300,10 +310,11 @@ func (w *worker) serve(group string, r incoming) {
 	if err != nil {
 		// The group may still read the request: its memory is left alone.
 		w.memory = &entryMemory{}
+		r.memory.Leave()
 		b = appendFailure(appendUint(beginFrame(w.answer, kindResponse), r.id), err)
 	} else {
 		w.memory.forget()
-		bufpool.Put(r.memory)
+		r.memory.Free()
 	}
 	w.answer = b
 	l.pushShort(b)

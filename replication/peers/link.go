@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"quorumlog/internal/bufpool"
 )
 
 // link is the one connection to a peer. A reader and a writer goroutine own the two directions;
@@ -122,6 +124,7 @@ func (p *Peers) newLink(peer *peer, conn net.Conn, info Info, window uint64) *li
 	}
 	l.ctx, l.end = context.WithCancelCause(p.ctx)
 	l.in.link = l
+	l.in.slabs = bufpool.NewSlabs(2 * p.limits.Window / bufpool.SlabSize)
 	l.heard.Store(p.clock())
 	return l
 }
