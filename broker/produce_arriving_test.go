@@ -76,7 +76,7 @@ func TestBatchesAreCommittedWhileTheRestOfTheirRequestArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			if n++; string(r.Value) != strings.Repeat(string(rune('a'+r.Partition)), size) {
+			if n++; string(r.Value) != strings.Repeat(string('a'+r.Partition), size) {
 				t.Errorf("partition %d has other records at %d than were sent", r.Partition, r.Offset)
 			}
 		})
