@@ -66,18 +66,19 @@ func steady(partitions int32, rate int) func(context.Context, measured) (figures
 			return nil, err
 		}
 		defer func() { remove(&err) }()
-		if _, err := atRate(ctx, m.cluster, topic, rate, time.Second); err != nil { // connections, and the code
+		if _, err := atRate(ctx, m.cluster, topic, rate, 0); err != nil { // for the brokers: their code, and the topic's first records
 			return nil, err
 		}
 		used := m.cluster.Used()
-		took, err := atRate(ctx, m.cluster, topic, rate, time.Duration(m.seconds)*time.Second)
+		length := time.Duration(m.seconds) * time.Second
+		took, err := atRate(ctx, m.cluster, topic, rate, length)
 		if err != nil {
 			return nil, err
 		}
 		return figures{
 			{"p50, ms", stats.Quantile(took, 0.5), less},
 			{"p99, ms", stats.Quantile(took, 0.99), less},
-			{"broker CPU-s/s", (m.cluster.Used() - used).Seconds() / float64(m.seconds), less},
+			{"broker CPU-s/s", (m.cluster.Used() - used).Seconds() / (settling + length).Seconds(), less},
 		}, nil
 	}
 }

@@ -21,6 +21,11 @@ import (
 	"quorumlog/test/internal/nodes"
 )
 
+// afterDelete is how long the files of a deleted topic take to go. Both systems share a filesystem, and one that
+// frees hundreds of MB keeps whoever syncs waiting: it would do so in a round of the other's, and where Kafka
+// deletes a minute later, as it does if it is not told otherwise, in any.
+const afterDelete = 2 * time.Second
+
 // newTopic makes a topic, with as many replicas as there are nodes, and waits until it is led.
 func newTopic(ctx context.Context, c *nodes.Cluster, partitions int32) (name string, remove func(*error), err error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...))
@@ -33,8 +38,10 @@ func newTopic(ctx context.Context, c *nodes.Cluster, partitions int32) (name str
 		_, failed := adm.DeleteTopics(ctx, name)
 		*err = errors.Join(*err, failed)
 		cl.Close()
+		time.Sleep(afterDelete)
 	}
-	if _, err := adm.CreateTopic(ctx, partitions, int16(len(c.Addrs)), nil, name); err != nil {
+	atOnce := "0"
+	if _, err := adm.CreateTopic(ctx, partitions, int16(len(c.Addrs)), map[string]*string{"file.delete.delay.ms": &atOnce}, name); err != nil {
 		cl.Close()
 		return "", nil, err
 	}
@@ -129,6 +136,10 @@ func consume(ctx context.Context, c *nodes.Cluster, topic string, n int64) error
 	return nil
 }
 
+// settling is how long a client writes before its records count: first it looks for leaders, opens connections
+// and asks for a producer id, which at a thousand requests a second is more than the slowest hundredth.
+const settling = 2 * time.Second
+
 // atRate writes one-record requests, and returns for each the milliseconds from when it was due.
 func atRate(ctx context.Context, c *nodes.Cluster, topic string, rate int, length time.Duration) ([]float64, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
@@ -142,11 +153,14 @@ func atRate(ctx context.Context, c *nodes.Cluster, topic string, rate int, lengt
 	var took []float64
 	value := make([]byte, kib)
 	pause := time.Second / time.Duration(rate)
-	begin := time.Now().Add(pause)
-	for due := begin; due.Sub(begin) < length; due = due.Add(pause) {
+	counts := time.Now().Add(settling)
+	for due := counts.Add(-settling); due.Sub(counts) < length; due = due.Add(pause) {
 		time.Sleep(time.Until(due))
 		cl.Produce(ctx, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 			failed.note(err)
+			if due.Before(counts) {
+				return
+			}
 			mu.Lock()
 			took = append(took, milliseconds(time.Since(due)))
 			mu.Unlock()
