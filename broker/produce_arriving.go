@@ -79,15 +79,17 @@ func (a *arrivals) next() *arrival {
 	return x
 }
 
-// free gives back the memory of what is committed.
+// free gives back the memory of what is committed. What has failed the group may use still.
 func (a *arrivals) free() {
 	still := a.waiting[:0]
 	for _, x := range a.waiting {
 		if !x.append.Known() {
 			still = append(still, x)
-		} else if _, err := x.append.Result(); err == nil { // else the group may use it still
+			continue
+		}
+		a.bytes -= len(x.batch)
+		if _, err := x.append.Result(); err == nil {
 			a.request.FreeRecords(x.n)
-			a.bytes -= len(x.batch)
 			x.batch = nil
 		}
 	}
